@@ -1,0 +1,82 @@
+// A Context is one event loop. Everything that belongs to it is touched by one thread at a time.
+//
+// "On the Context" means: in a task or handler that the Context calls, or while holding its Lock.
+// The Context has a background thread that waits for events; a thread that calls in takes the Lock
+// for a moment, works inline as if it were the loop, and leaves. So a call from outside costs a
+// lock, not a hand-over to another thread.
+#pragma once
+
+#include <streamkit/base/function.hpp>
+#include <streamkit/base/result.hpp>
+#include <streamkit/base/time.hpp>
+
+#include <memory>
+
+namespace streamkit::io {
+
+/// steady_clock's now. The one place where the library reads that clock.
+TimePoint now() noexcept;
+
+/// Thread-safe. Destroying it stops the loop, joins its thread and destroys (does not run) what is
+/// still queued or waiting, on the Context; it must not be destroyed on itself. Its thread takes no
+/// signals. Streams, timers and the like may outlive it: they wait for nothing then.
+class Context {
+ public:
+  /// Throws std::system_error when the system has no thread or no descriptor left.
+  Context();
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  /// A Context whose last owner may be anybody, even one of its own tasks: it is then ended by a
+  /// thread of its own.
+  static std::shared_ptr<Context> make();
+
+  /// Queues `task`; the loop runs it soon, in order, never inside this call. Any thread.
+  void post(Task task);
+  /// Whether the calling thread is on this Context.
+  bool is_current() const noexcept;
+  /// Whether the calling thread is on any Context.
+  static bool is_any_current() noexcept;
+
+  /// Holds the loop still and puts the calling thread on it. Nesting on the same Context is free.
+  /// Never take one while on another Context (post instead): two threads doing so could wait for
+  /// each other. Waiting for an event while holding it is a deadlock.
+  class Lock {
+   public:
+    explicit Lock(Context& context);
+    ~Lock();
+    Lock(const Lock&) = delete;
+    Lock& operator=(const Lock&) = delete;
+
+   private:
+    Context* context_;  // nullptr when nested
+    Context* previous_;
+  };
+
+  struct Impl;
+  Impl& impl() noexcept { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+/// One deadline of a Context; use it on the Context only (a debug build asserts it). Destroying it
+/// cancels. Starting it again for later is cheap: made for deadlines that move with every packet.
+class Timer {
+ public:
+  explicit Timer(Context& context);
+  ~Timer();
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+  /// Calls `task` once, on the Context, at `when` or soon after. Replaces an earlier start.
+  void start(TimePoint when, Task task);
+  /// The task of an earlier start is dropped and will not be called, even if it was already due.
+  void cancel();
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace streamkit::io

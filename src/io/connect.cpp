@@ -1,0 +1,264 @@
+// Connect: a name or path becomes a connected stream. Addresses of a name are tried one after
+// another.
+#include "os_error.hpp"
+#include "socket.hpp"
+
+#include <asio/ip/basic_resolver.hpp>
+#include <asio/ip/tcp.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fmt/format.h>
+#include <vector>
+
+namespace streamkit::io {
+namespace {
+
+/// A unix socket whose queue is full is tried again after this; the system does not say when.
+constexpr std::chrono::milliseconds kUnixRetry{10};
+/// Addresses of one name that are tried at most.
+constexpr std::size_t kMaxAddresses = 16;
+
+using Resolver = asio::ip::basic_resolver<asio::ip::tcp, Loop::Executor>;
+
+// On loopback, a connect to a free port of the ephemeral range may be given that very port as its
+// own and meet itself. Nobody listens there.
+bool is_connected_to_itself(int fd) {
+  const SocketAddress near = local_end(fd), far = remote_end(fd);
+  return near.family() != AF_UNIX && near.size != 0 && near.size == far.size &&
+         std::memcmp(&near.storage, &far.storage, near.size) == 0;
+}
+
+class Connecting final : public std::enable_shared_from_this<Connecting>, Waiting {
+ public:
+  Connecting(Context& context, Address to, TimePoint deadline, Duration per_address,
+             Connect::Done done)
+      : loop_(context.impl().loop),
+        to_(std::move(to)),
+        deadline_(deadline),
+        per_address_(per_address),
+        done_(std::move(done)),
+        timer_(context),
+        resolver_(loop_->io().get_executor()),
+        last_error_(Errc::timeout) {}
+  ~Connecting() { cancel(); }
+
+  void start();
+  void cancel();
+
+ private:
+  void begin();
+  void resolve();
+  void resolved(const std::error_code& ec, const Resolver::results_type& results);
+  void try_next();
+  bool try_address(const SocketAddress& address);
+  void wait_for_answer();
+  void answered();
+  void set_timer(TimePoint when);
+  void on_timer();
+  void note_failure(int number);
+  Error timed_out() const;
+  void finish(Result<std::unique_ptr<Stream>> result);
+  void finish_with(Descriptor fd);
+  void abandon() override { cancel(); }
+
+  std::shared_ptr<Loop> loop_;
+  Address to_;
+  TimePoint deadline_;
+  Duration per_address_;
+  Connect::Done done_;
+  Timer timer_;
+  Resolver resolver_;
+  std::vector<SocketAddress> addresses_;
+  std::size_t next_ = 0;                        // the address that is tried or to be tried
+  TimePoint give_up_ = kNever;                  // on that address
+  std::shared_ptr<WatchedDescriptor> watched_;  // waits for its answer
+  bool queue_full_ = false;                     // a unix socket had no room: the timer tries again
+  Error last_error_;
+};
+
+void Connecting::start() {
+  if (loop_->is_stopped()) return;
+  loop_->enlist(*this);
+  loop_->post([weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->begin();
+  });
+}
+
+void Connecting::cancel() {
+  loop_->dismiss(*this);
+  timer_.cancel();
+  if (watched_) watched_->close();
+  const Connect::Done dropped = std::move(done_);  // may own the Connect
+}
+
+void Connecting::begin() {
+  if (!done_) return;
+  if (deadline_ <= now()) return finish(timed_out());
+  set_timer(deadline_);
+  if (to_.kind == Address::Kind::unix_path) {
+    const auto address = unix_socket_address(to_.path);
+    if (!address) return finish(address.error());
+    addresses_.push_back(*address);
+    return try_next();
+  }
+  if (to_.host.empty())
+    return finish(
+        Error(Errc::bad_endpoint, "cannot connect without a host: name one, such as 127.0.0.1"));
+  if (const auto checked = check_host(to_.host); !checked) return finish(checked.error());
+  const auto numeric = numeric_address(to_.host, to_.port);
+  if (!numeric) return resolve();
+  addresses_.push_back(*numeric);
+  try_next();
+}
+
+// The system's resolver blocks, so Asio asks it on a thread of its own.
+void Connecting::resolve() {
+  resolver_.async_resolve(to_.host, std::to_string(to_.port),
+                          asio::ip::resolver_base::numeric_service,
+                          [weak = weak_from_this(), loop = loop_.get()](
+                              const std::error_code& ec, const Resolver::results_type& results) {
+                            const Loop::Entry entry(*loop);
+                            if (const auto self = weak.lock()) self->resolved(ec, results);
+                          });
+}
+
+void Connecting::resolved(const std::error_code& ec, const Resolver::results_type& results) {
+  if (!done_) return;
+  for (const auto& entry : results) {
+    if (addresses_.size() == kMaxAddresses) break;
+    const auto endpoint = entry.endpoint();
+    addresses_.push_back(copy_of(endpoint.data(), static_cast<socklen_t>(endpoint.size())));
+  }
+  if (addresses_.empty())
+    return finish(
+        Error(os_code(EHOSTUNREACH),
+              fmt::format("cannot connect to {}: the name has no address ({}); check its spelling",
+                          to_.text(), ec ? ec.message() : "empty answer")));
+  try_next();
+}
+
+// --- one address after another ---
+
+void Connecting::try_next() {
+  for (; next_ < addresses_.size(); ++next_) {
+    if (deadline_ <= now()) return finish(timed_out());
+    if (give_up_ == kNever) give_up_ = std::min(deadline_, after(now(), per_address_));
+    if (try_address(addresses_[next_])) return;
+    give_up_ = kNever;
+  }
+  finish(last_error_);
+}
+
+// True when the attempt is under way or has succeeded, false when this address is done with.
+bool Connecting::try_address(const SocketAddress& address) {
+  Descriptor fd = open_socket(address.family());
+  if (!fd) return note_failure(errno), false;
+  if (::connect(fd.number(), address.get(), address.size) == 0) {
+    if (is_connected_to_itself(fd.number())) return note_failure(ECONNREFUSED), false;
+    return finish_with(std::move(fd)), true;
+  }
+  if (errno == EAGAIN && address.family() == AF_UNIX) {
+    queue_full_ = true;
+    set_timer(std::min(give_up_, after(now(), kUnixRetry)));
+    return true;
+  }
+  if (errno != EINPROGRESS) return note_failure(errno), false;
+  auto watched = WatchedDescriptor::watch(loop_, fd);
+  if (!watched) return note_failure(watched.error().code().value()), false;
+  watched_ = std::move(*watched);
+  wait_for_answer();
+  set_timer(give_up_);
+  return true;
+}
+
+void Connecting::wait_for_answer() {
+  watched_->wait(WatchedDescriptor::writing, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->answered();
+  });
+}
+
+void Connecting::answered() {
+  int number = 0;
+  socklen_t size = sizeof number;
+  ::getsockopt(watched_->number(), SOL_SOCKET, SO_ERROR, &number, &size);
+  if (number == 0) {
+    // The reactor may wake a wait for nothing. Connected is what has another end.
+    if (remote_end(watched_->number()).size == 0) return wait_for_answer();
+    if (!is_connected_to_itself(watched_->number())) return finish_with(watched_->release());
+    number = ECONNREFUSED;
+  }
+  watched_->close();
+  note_failure(number);
+  ++next_;
+  give_up_ = kNever;
+  try_next();
+}
+
+void Connecting::set_timer(TimePoint when) {
+  timer_.start(when, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->on_timer();
+  });
+}
+
+void Connecting::on_timer() {
+  if (deadline_ <= now()) return finish(timed_out());
+  if (std::exchange(queue_full_, false) && now() < give_up_) return try_next();
+  if (watched_) watched_->close();
+  last_error_ = timed_out();
+  ++next_;
+  give_up_ = kNever;
+  try_next();
+}
+
+void Connecting::note_failure(int number) {
+  const std::string tried = addresses_[next_].address().text();
+  const std::string what = tried == to_.text()
+                               ? fmt::format("cannot connect to {}", tried)
+                               : fmt::format("cannot connect to {} ({})", to_.text(), tried);
+  std::string_view advice;
+  if (number == ECONNREFUSED) advice = "nothing listens there";
+  if (number == ENOENT) advice = "nothing listens there, or the path is another one";
+  if (number == EMFILE) advice = "raise the limit of open files (ulimit -n)";
+  last_error_ = os_error(number, what, advice);
+}
+
+Error Connecting::timed_out() const {
+  return Error(Errc::timeout, fmt::format("cannot connect to {}: no answer in time", to_.text()));
+}
+
+void Connecting::finish_with(Descriptor fd) {
+  auto stream = socket_stream(loop_, fd);
+  finish(std::move(stream));
+}
+
+void Connecting::finish(Result<std::unique_ptr<Stream>> result) {
+  loop_->dismiss(*this);
+  timer_.cancel();
+  if (watched_) watched_->close();
+  Connect::Done done = std::move(done_);
+  done(std::move(result));
+}
+
+class SocketConnect final : public Connect {
+ public:
+  explicit SocketConnect(std::shared_ptr<Connecting> connecting)
+      : connecting_(std::move(connecting)) {}
+  ~SocketConnect() override { connecting_->cancel(); }
+
+ private:
+  std::shared_ptr<Connecting> connecting_;
+};
+
+}  // namespace
+
+std::unique_ptr<Connect> Connect::start(Context& context, const Address& to, TimePoint deadline,
+                                        Done done, Duration per_address) {
+  const auto connecting =
+      std::make_shared<Connecting>(context, to, deadline, per_address, std::move(done));
+  connecting->start();
+  return std::make_unique<SocketConnect>(connecting);
+}
+
+}  // namespace streamkit::io

@@ -1,0 +1,162 @@
+// Socket addresses in and out of text, and the Address of the public face.
+#include "socket.hpp"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <cstring>
+#include <fmt/format.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/un.h>
+
+namespace streamkit::io {
+namespace {
+
+std::string numeric_host(const sockaddr* address, socklen_t size) {
+  char host[NI_MAXHOST];
+  if (::getnameinfo(address, size, host, sizeof host, nullptr, 0, NI_NUMERICHOST) != 0) return {};
+  return host;
+}
+
+Address tcp_address(std::string host, std::uint16_t port) {
+  Address address;
+  address.host = std::move(host);
+  address.port = port;
+  return address;
+}
+
+Address ipv6_address(const sockaddr_in6& v6) {
+  const std::uint16_t port = ntohs(v6.sin6_port);
+  if (!IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
+    return tcp_address(numeric_host(reinterpret_cast<const sockaddr*>(&v6), sizeof v6), port);
+  char host[INET_ADDRSTRLEN];
+  ::inet_ntop(AF_INET, &v6.sin6_addr.s6_addr[12], host, sizeof host);
+  return tcp_address(host, port);
+}
+
+Address unix_address(const SocketAddress& of) {
+  sockaddr_un un{};
+  std::memcpy(&un, &of.storage, std::min<std::size_t>(of.size, sizeof un));
+  Address address;
+  address.kind = Address::Kind::unix_path;
+  const std::size_t before_path = offsetof(sockaddr_un, sun_path);
+  if (of.size > before_path && un.sun_path[0] != '\0')  // else unnamed or abstract
+    address.path.assign(un.sun_path, ::strnlen(un.sun_path, of.size - before_path));
+  return address;
+}
+
+}  // namespace
+
+// --- Address ---
+
+std::string Address::text() const {
+  if (kind == Kind::unix_path) return path;
+  if (host.empty()) return fmt::format("*:{}", port);
+  if (host.find(':') != std::string::npos) return fmt::format("[{}]:{}", host, port);
+  return fmt::format("{}:{}", host, port);
+}
+
+bool Address::is_loopback() const noexcept {
+  if (kind == Kind::unix_path || host == "localhost") return true;
+  in_addr v4{};
+  if (::inet_pton(AF_INET, host.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
+  in6_addr v6{};
+  if (::inet_pton(AF_INET6, host.c_str(), &v6) != 1) return false;
+  return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
+}
+
+// --- SocketAddress ---
+
+Address SocketAddress::address() const {
+  if (family() == AF_UNIX) return unix_address(*this);
+  if (family() == AF_INET6) {
+    sockaddr_in6 v6{};
+    std::memcpy(&v6, &storage, sizeof v6);
+    return ipv6_address(v6);
+  }
+  if (family() != AF_INET) return Address{};
+  sockaddr_in v4{};
+  std::memcpy(&v4, &storage, sizeof v4);
+  return tcp_address(numeric_host(get(), size), ntohs(v4.sin_port));
+}
+
+SocketAddress copy_of(const sockaddr* from, socklen_t size) noexcept {
+  SocketAddress copy;
+  copy.size = std::min<socklen_t>(size, sizeof copy.storage);
+  std::memcpy(&copy.storage, from, copy.size);
+  return copy;
+}
+
+Result<SocketAddress> unix_socket_address(const std::string& path) {
+  sockaddr_un un{};
+  un.sun_family = AF_UNIX;
+  if (path.empty() || path.find('\0') != std::string::npos)
+    return Error(Errc::bad_endpoint, "a unix socket needs a path without zero bytes");
+  if (path.size() >= sizeof un.sun_path)
+    return Error(
+        Errc::bad_endpoint,
+        fmt::format("the path of a unix socket may have {} bytes and this one has {}; choose "
+                    "a shorter one: {}",
+                    sizeof un.sun_path - 1, path.size(), path));
+  std::memcpy(un.sun_path, path.data(), path.size());
+  return copy_of(reinterpret_cast<const sockaddr*>(&un), sizeof un);
+}
+
+Result<void> check_host(const std::string& host) {
+  if (host.size() > kMaxHost || host.find('\0') != std::string::npos)
+    return Error(Errc::bad_endpoint,
+                 fmt::format("a host name has at most {} bytes and no zero byte", kMaxHost));
+  return {};
+}
+
+std::optional<SocketAddress> numeric_address(const std::string& host, std::uint16_t port) {
+  addrinfo wanted{};
+  wanted.ai_socktype = SOCK_STREAM;
+  wanted.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &wanted, &found) != 0) return {};
+  const SocketAddress address = copy_of(found->ai_addr, found->ai_addrlen);
+  ::freeaddrinfo(found);
+  return address;
+}
+
+SocketAddress any_address(int family, std::uint16_t port) noexcept {
+  if (family == AF_INET6) {
+    sockaddr_in6 v6{};
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(port);
+    return copy_of(reinterpret_cast<const sockaddr*>(&v6), sizeof v6);
+  }
+  sockaddr_in v4{};
+  v4.sin_family = AF_INET;
+  v4.sin_port = htons(port);
+  return copy_of(reinterpret_cast<const sockaddr*>(&v4), sizeof v4);
+}
+
+SocketAddress local_end(int fd) noexcept {
+  SocketAddress end;
+  end.size = sizeof end.storage;
+  if (::getsockname(fd, end.get(), &end.size) != 0) end = SocketAddress{};
+  return end;
+}
+
+SocketAddress remote_end(int fd) noexcept {
+  SocketAddress end;
+  end.size = sizeof end.storage;
+  if (::getpeername(fd, end.get(), &end.size) != 0) end = SocketAddress{};
+  return end;
+}
+
+// --- sockets ---
+
+Descriptor open_socket(int family) noexcept {
+  return Descriptor(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+}
+
+void set_no_delay(int fd) noexcept {
+  const int on = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+}  // namespace streamkit::io
