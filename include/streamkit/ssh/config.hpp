@@ -1,0 +1,67 @@
+// What a Transport is told before it starts: who we are, what we accept, how much.
+#pragma once
+
+#include <streamkit/base/random.hpp>
+#include <streamkit/base/secret.hpp>
+#include <streamkit/base/time.hpp>
+#include <streamkit/crypto/key.hpp>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace streamkit::ssh {
+
+enum class Role { client, server };
+
+/// Names in order of preference. An empty list means every one that the crypto room has, in its
+/// order; a name it does not have is Errc::usage when the Transport is made.
+struct Algorithms {
+  std::vector<std::string> kex, host_keys, ciphers, macs;
+  /// chacha20-poly1305 (and CTR with EtM) with a peer that lacks strict key exchange is refused
+  /// unless this is set: the Terrapin attack applies to them.
+  bool allow_non_strict = false;
+};
+
+/// Every number may be set small in tests.
+struct Limits {
+  std::size_t max_packet_before_auth = 64 * 1024;  ///< packet_length accepted, bytes
+  std::size_t max_packet = 256 * 1024;
+  std::size_t max_send_packet = 35000;  ///< whole packets we send, until set_max_send_packet()
+  std::size_t max_bytes_before_auth = 256 * 1024;
+  std::size_t max_packets_before_auth = 256;
+  int max_auth_failures = 6;
+  int max_auth_requests = 64;
+  std::uint64_t rekey_after_bytes = 1ull << 30;  ///< per direction, soft: we start an exchange
+  std::uint64_t rekey_after_packets = 1ull
+                                      << 31;  ///< per direction; the hard limit is never above 2^31
+  Duration rekey_after = std::chrono::hours(1);
+  Duration handshake_timeout =
+      std::chrono::seconds(30);                     ///< from the start until authentication is done
+  Duration kex_timeout = std::chrono::seconds(30);  ///< a rekey that does not finish
+  std::size_t output_high_water = 256 * 1024;       ///< sendable_bytes() is 0 above this
+  std::size_t max_queued_during_kex = 2 << 20;      ///< payloads held back while keys are exchanged
+  Duration auth_failure_delay = {};  ///< floor for the answer to a failed attempt (server); 0: none
+};
+
+struct Config {
+  std::string software = "streamkit_0.1.0";  ///< SSH-2.0-<software>
+  Algorithms algorithms;
+  Limits limits;
+  Random* random = nullptr;  ///< cookies and padding; must outlive the Transport; required
+  /// EXT_INFO entries of ours beside the standard ones; sent only to a peer that asked for
+  /// EXT_INFO.
+  std::vector<std::pair<std::string, std::string>> extensions;
+
+  // server
+  std::vector<crypto::PrivateKey> host_keys;  ///< at most one a type; at least one
+  bool offer_password = false;                ///< accept password attempts (as questions)
+  std::string banner;                         ///< SSH_MSG_USERAUTH_BANNER before the first answer
+
+  // client
+  std::string user;
+  std::vector<crypto::PrivateKey> identities;  ///< offered in order
+  std::string password;  ///< tried after the keys when not empty and the server takes it
+};
+
+}  // namespace streamkit::ssh

@@ -1,0 +1,145 @@
+// The server's half. The order matters: a request is read whole and its signature verified before
+// anybody is asked about the user, so that a refusal is the same bytes for the same work whether
+// the user exists or not.
+#include "auth_server.hpp"
+
+#include "numbers.hpp"
+
+#include <algorithm>
+
+namespace streamkit::ssh {
+namespace {
+
+bool is_text(std::string_view s) {
+  return std::none_of(s.begin(), s.end(),
+                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+/// The key of a request, if the algorithm is one that such a key signs with.
+crypto::PublicKey key_of(const UserauthRequest& request) {
+  Result<crypto::PublicKey> key = crypto::PublicKey::from_blob(request.key);
+  if (!key) return {};
+  const auto& names = crypto::signature_algorithms(key->type());
+  if (std::find(names.begin(), names.end(), request.algorithm) == names.end()) return {};
+  return std::move(*key);
+}
+
+}  // namespace
+
+Error AuthServer::too_many() const {
+  return Error(Errc::auth_denied, "too many authentication attempts");
+}
+
+Result<AuthStep> AuthServer::handle_service_request(ByteView payload) {
+  Result<std::string_view> name = read_text_message(payload, "SERVICE_REQUEST");
+  if (!name) return name.error();
+  if (*name != kServiceAuth)
+    return Error(Errc::no_such_service, "before authentication the only service is ssh-userauth");
+  if (service_) return Error(Errc::protocol, "the service was asked for twice");
+  service_ = true;
+  AuthStep step;
+  step.send.push_back(write_text_message(kMsgServiceAccept, kServiceAuth));
+  return step;
+}
+
+Result<AuthStep> AuthServer::refuse(bool counts) {
+  if (counts && ++failures_ >= config_->limits.max_auth_failures) return too_many();
+  AuthStep step;
+  step.failed = counts;
+  std::vector<std::string> methods = {std::string(kMethodPublicKey)};
+  if (config_->offer_password) methods.emplace_back(kMethodPassword);
+  step.send.push_back(write_userauth_failure(methods, false));
+  return step;
+}
+
+Result<AuthStep> AuthServer::handle_request(ByteView payload) {
+  if (!service_) return Error(Errc::protocol, "an authentication request before its service");
+  Result<UserauthRequest> request = read_userauth_request(payload);
+  if (!request) return request.error();
+  if (request->service != kServiceConnection)
+    return Error(Errc::no_such_service, "the only service to authenticate for is ssh-connection");
+  if (++requests_ > config_->limits.max_auth_requests) return too_many();
+
+  Result<AuthStep> step = [&]() -> Result<AuthStep> {
+    if (!is_text(request->user)) return refuse(true);
+    if (request->method == kMethodPublicKey || request->method == kMethodHostBound)
+      return handle_publickey(*request);
+    if (request->method == kMethodPassword) return handle_password(*request);
+    // The first "none" is how a client asks for the list of methods.
+    const bool probe = request->method == kMethodNone && !none_tried_;
+    none_tried_ = none_tried_ || probe;
+    return refuse(!probe);
+  }();
+  if (step && !config_->banner.empty() && !std::exchange(banner_sent_, true))
+    step->send.insert(step->send.begin(), write_banner(config_->banner));
+  return step;
+}
+
+Result<AuthStep> AuthServer::handle_publickey(const UserauthRequest& request) {
+  const crypto::PublicKey key = key_of(request);
+  const bool bound = request.method == kMethodHostBound;
+  const bool here = !bound || std::equal(request.host_key.begin(), request.host_key.end(),
+                                         host_key_.begin(), host_key_.end());
+  if (key.is_empty() || !here) return refuse(true);
+  if (request.has_signature) {
+    const Bytes data = signed_request(session_id_, request);
+    if (auto good = key.verify(request.algorithm, data, request.signature); !good) {
+      if (good.error().is(Errc::crypto)) return good.error();
+      return refuse(true);
+    }
+  }
+  user_ = request.user;
+  algorithm_ = request.algorithm;
+  key_ = key;
+  asked_ = request.has_signature ? Asked::proof : Asked::offer;
+  AuthStep step;
+  step.question = true;
+  if (request.has_signature) {
+    step.events.emplace_back(KeyVerified{user_, key_});
+  } else {
+    step.events.emplace_back(KeyOffered{user_, key_});
+  }
+  return step;
+}
+
+Result<AuthStep> AuthServer::handle_password(const UserauthRequest& request) {
+  if (!config_->offer_password || request.change || request.password.size() > kMaxPassword)
+    return refuse(true);
+  user_ = request.user;
+  key_ = {};
+  asked_ = Asked::password;
+  AuthStep step;
+  step.question = true;
+  step.events.emplace_back(PasswordOffered{user_, SecretBytes(as_bytes(request.password))});
+  return step;
+}
+
+Result<AuthStep> AuthServer::answer(bool accepted) {
+  const Asked asked = std::exchange(asked_, Asked::nothing);
+  // A refused offer costs the client nothing: agents hold many keys, and max_auth_requests bounds
+  // them.
+  if (!accepted) return refuse(asked != Asked::offer);
+  AuthStep step;
+  switch (asked) {
+    case Asked::nothing:
+      return Error(Errc::usage, "an answer without a question");
+    case Asked::offer:
+      step.send.push_back(write_pk_ok(algorithm_, key_.blob()));
+      break;
+    case Asked::proof:
+    case Asked::password:
+      step.send.push_back(Bytes{std::byte{kMsgUserauthSuccess}});
+      step.success = Authenticated{
+          user_, std::string(asked == Asked::proof ? kMethodPublicKey : kMethodPassword), key_};
+      break;
+  }
+  return step;
+}
+
+Result<void> AuthServer::handle_late_request() {
+  if (++late_ > kMaxRequestsAfterSuccess)
+    return Error(Errc::protocol, "authentication requests go on after success");
+  return {};
+}
+
+}  // namespace streamkit::ssh

@@ -1,0 +1,46 @@
+// Authentication as the server (RFC 4252): publickey, publickey bound to the host key, password.
+// Reads requests, verifies signatures, asks; who is let in is answered outside. No other methods,
+// no partial success.
+#pragma once
+
+#include "auth_step.hpp"
+#include "messages.hpp"
+
+#include <string>
+
+namespace streamkit::ssh {
+
+inline constexpr int kMaxRequestsAfterSuccess = 16;  ///< of the client, that crossed our answer
+
+class AuthServer {
+ public:
+  /// All of them must outlive this.
+  AuthServer(const Config& config, ByteView session_id, ByteView host_key)
+      : config_(&config), session_id_(session_id), host_key_(host_key) {}
+
+  /// Errors are violations, or limits that end the connection.
+  Result<AuthStep> handle_service_request(ByteView payload);
+  Result<AuthStep> handle_request(ByteView payload);
+  /// The answer to the question that the last step asked.
+  Result<AuthStep> answer(bool accepted);
+  /// A USERAUTH_REQUEST after success: dropped, but not for ever.
+  Result<void> handle_late_request();
+
+ private:
+  enum class Asked { nothing, offer, proof, password };
+
+  Result<AuthStep> handle_publickey(const UserauthRequest& request);
+  Result<AuthStep> handle_password(const UserauthRequest& request);
+  Result<AuthStep> refuse(bool counts);
+  Error too_many() const;
+
+  const Config* config_;
+  ByteView session_id_, host_key_;
+  bool service_ = false, banner_sent_ = false, none_tried_ = false;
+  int requests_ = 0, failures_ = 0, late_ = 0;
+  Asked asked_ = Asked::nothing;
+  std::string user_, algorithm_;
+  crypto::PublicKey key_;
+};
+
+}  // namespace streamkit::ssh

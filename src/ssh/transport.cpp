@@ -1,0 +1,405 @@
+// Transport's face: making one, bytes in and out, commands, timers, the end. What packets mean is
+// in transport_packets.cpp.
+#include "numbers.hpp"
+#include "transport_impl.hpp"
+
+#include <streamkit/base/text.hpp>
+
+#include <algorithm>
+
+namespace streamkit::ssh {
+namespace {
+
+constexpr int kSmallUsesBeforeShrink = 32;
+/// Reading stops when our unsent output is this many times output_high_water. Data stops at one
+/// time, so only answers that nobody fetches can get there, and two busy sides never wait for each
+/// other.
+constexpr std::size_t kReadStopFactor = 2;
+
+Result<void> check(Role role, const Config& config) {
+  if (!config.random) return Error(Errc::usage, "Config::random is required");
+  if (role == Role::client) {
+    if (config.user.size() > kMaxUserName)
+      return Error(Errc::usage, "Config::user is longer than 255 bytes");
+    for (const auto& key : config.identities)
+      if (key.is_empty()) return Error(Errc::usage, "Config::identities has an empty key");
+    return {};
+  }
+  if (config.host_keys.empty())
+    return Error(Errc::usage, "a server needs a host key in Config::host_keys");
+  for (std::size_t i = 0; i < config.host_keys.size(); ++i) {
+    if (config.host_keys[i].is_empty())
+      return Error(Errc::usage, "Config::host_keys has an empty key");
+    for (std::size_t j = 0; j < i; ++j)
+      if (config.host_keys[i].public_key().type() == config.host_keys[j].public_key().type())
+        return Error(Errc::usage, "Config::host_keys has two keys of one type");
+  }
+  return {};
+}
+
+}  // namespace
+
+// ---- Transport: the shell
+
+Result<Transport> Transport::make(Role role, Config config, TimePoint now) {
+  if (auto good = check(role, config); !good) return good.error();
+  Result<std::string> ident = make_ident(config.software);
+  if (!ident) return ident.error();
+  Result<Proposal> proposal = make_proposal(role, config);
+  if (!proposal) return proposal.error();
+  auto impl =
+      std::make_unique<Impl>(role, std::move(config), std::move(*proposal), std::move(*ident), now);
+  if (auto started = impl->start(); !started) return started.error();
+  return Transport(std::move(impl));
+}
+
+Transport::Transport(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Transport::Transport(Transport&&) noexcept = default;
+Transport& Transport::operator=(Transport&&) noexcept = default;
+Transport::~Transport() = default;
+
+MutableByteView Transport::prepare() {
+  return impl_->prepare();
+}
+Result<void> Transport::handle_input(std::size_t size, TimePoint now) {
+  return impl_->handle_input(size, now);
+}
+Result<void> Transport::handle_timeout(TimePoint now) {
+  return impl_->handle_timeout(now);
+}
+void Transport::handle_eof() {
+  impl_->handle_eof();
+}
+void Transport::accept_host_key() {
+  impl_->answer_host_key(true, nullptr);
+}
+void Transport::reject_host_key(const Error& why) {
+  impl_->answer_host_key(false, &why);
+}
+void Transport::accept_auth() {
+  impl_->answer_auth(true);
+}
+void Transport::reject_auth() {
+  impl_->answer_auth(false);
+}
+void Transport::disconnect(DisconnectReason reason, std::string_view description) {
+  impl_->disconnect(reason, description);
+}
+Result<void> Transport::send(ByteView header, ByteView body, TimePoint now) {
+  return impl_->send(header, body, now);
+}
+Result<void> Transport::start_rekey(TimePoint now) {
+  return impl_->start_rekey(now);
+}
+void Transport::set_max_send_packet(std::size_t bytes) {
+  impl_->set_max_send_packet(bytes);
+}
+ByteView Transport::output() const noexcept {
+  return impl_->output();
+}
+void Transport::consume_output(std::size_t size) noexcept {
+  impl_->consume_output(size);
+}
+std::optional<Event> Transport::poll_event() {
+  return impl_->poll_event();
+}
+std::optional<ByteView> Transport::next_payload(TimePoint now) {
+  return impl_->next_payload(now);
+}
+std::optional<TimePoint> Transport::next_timeout() const noexcept {
+  return impl_->next_timeout();
+}
+std::size_t Transport::sendable_bytes() const noexcept {
+  return impl_->sendable_bytes();
+}
+bool Transport::wants_input() const noexcept {
+  return impl_->wants_input();
+}
+bool Transport::is_authenticated() const noexcept {
+  return impl_->is_authenticated();
+}
+bool Transport::is_closed() const noexcept {
+  return impl_->is_closed();
+}
+ByteView Transport::session_id() const noexcept {
+  return impl_->session_id();
+}
+const ConnectionInfo& Transport::info() const noexcept {
+  return impl_->info();
+}
+
+// ---- beginning and end
+
+Transport::Impl::Impl(Role role, Config config, Proposal proposal, std::string ident, TimePoint now)
+    : role_(role),
+      config_(std::move(config)),
+      proposal_(std::move(proposal)),
+      random_(*config_.random),
+      now_(now),
+      started_at_(now),
+      in_(2 * kReadLarge),
+      out_(2 * config_.limits.output_high_water),
+      our_ident_(std::move(ident)),
+      ident_reader_(role),
+      opener_(config_.limits.max_packet_before_auth),
+      rekey_(config_.limits) {}
+
+Transport::Impl::~Impl() {
+  wipe(std::as_writable_bytes(std::span(config_.password)));
+}
+
+Result<void> Transport::Impl::start() {
+  out_.append(as_bytes(our_ident_));
+  out_.append(as_bytes("\r\n"));
+  return begin_exchange();
+}
+
+void Transport::Impl::close(Disconnected how) {
+  if (is_closed()) return;
+  phase_ = Phase::closed;
+  question_ = Question::none;
+  final_error_ = how.error;
+  ready_.reset();
+  to_consume_ = 0;
+  in_.clear();
+  kex_.reset();
+  delayed_.reset();
+  events_.emplace_back(std::move(how));
+}
+
+void Transport::Impl::fail(const Error& error) {
+  if (is_closed()) return;
+  const DisconnectReason reason = disconnect_reason(error);
+  // Best effort: if even this cannot be sealed, the connection just ends.
+  (void)send_now(write_disconnect(reason, error.message()));
+  close({error, false, reason});
+}
+
+void Transport::Impl::disconnect(DisconnectReason reason, std::string_view description) {
+  if (is_closed()) return;
+  (void)send_now(write_disconnect(reason, description));
+  close({Error(Errc::closed, "we ended the connection: " + escape(description, kMaxDescription)),
+         false, reason});
+}
+
+void Transport::Impl::handle_disconnect(ByteView payload) {
+  const DisconnectMessage message = read_disconnect(payload);
+  out_.clear();
+  const std::string words =
+      message.description.empty() ? "without a reason" : "saying: " + message.description;
+  close({Error(Errc::disconnected, "the other side ended the connection, " + words), true,
+         message.reason});
+}
+
+// ---- inputs
+
+void Transport::Impl::finish_payload() {
+  if (to_consume_ > 0) in_.consume(std::exchange(to_consume_, 0));
+}
+
+MutableByteView Transport::Impl::prepare() {
+  finish_payload();
+  if (in_.empty() && small_reads_ >= kSmallUsesBeforeShrink) {
+    small_reads_ = 0;
+    read_size_ = std::max(kReadSmall, read_size_ / 2);
+    in_ = ByteQueue(2 * kReadLarge);
+  }
+  MutableByteView room = in_.prepare(read_size_);
+  if (room.size() > kReadLarge) room = room.first(kReadLarge);
+  prepared_ = room.size();
+  return room;
+}
+
+Result<void> Transport::Impl::handle_input(std::size_t size, TimePoint now) {
+  now_ = now;
+  if (final_error_) return *final_error_;
+  if (size > prepared_) return Error(Errc::usage, "handle_input() with more than prepare() gave");
+  in_.commit(size);
+  prepared_ -= size;
+  if (prepared_ == 0) {
+    read_size_ = std::min(kReadLarge, read_size_ * 2);
+    small_reads_ = 0;
+  } else if (size < read_size_ / 4) {
+    ++small_reads_;
+  } else {
+    small_reads_ = 0;
+  }
+  info_.bytes_in += size;
+  pump();
+  if (final_error_) return *final_error_;
+  return {};
+}
+
+void Transport::Impl::handle_eof() {
+  eof_ = true;
+  pump();
+  // With a payload still to be fetched, the end comes behind it.
+  if (!ready_ && !is_closed())
+    close({Error(Errc::connection_lost, "the stream ended without a word from the other side"),
+           true, DisconnectReason::connection_lost});
+}
+
+Result<void> Transport::Impl::handle_timeout(TimePoint now) {
+  now_ = now;
+  if (final_error_) return *final_error_;
+  if (delayed_ && now >= delayed_until_) {
+    AuthStep step = std::move(*delayed_);
+    delayed_.reset();
+    run(perform_now(std::move(step)));
+  }
+  const bool early = phase_ != Phase::open && !is_closed();
+  if (early && now >= after(started_at_, config_.limits.handshake_timeout))
+    fail(Error(Errc::timeout, "the handshake did not finish in time"));
+  if (phase_ == Phase::open && kex_ && now >= after(kex_started_at_, config_.limits.kex_timeout))
+    fail(Error(Errc::key_exchange, "the other side did not finish a key exchange in time"));
+  if (phase_ == Phase::open && !kex_ && now >= after(keys_at_, config_.limits.rekey_after))
+    run(begin_exchange());
+  pump();
+  if (final_error_) return *final_error_;
+  return {};
+}
+
+// ---- commands
+
+void Transport::Impl::answer_host_key(bool accepted, const Error* why) {
+  if (question_ != Question::host_key) return;
+  question_ = Question::none;
+  if (!accepted) {
+    const bool fitting = disconnect_reason(*why) == DisconnectReason::host_key_not_verifiable;
+    fail(fitting ? *why : Error(Errc::host_key_unknown, why->message()));
+    return;
+  }
+  host_key_ = to_bytes(kex_->host_key());
+  run(send_new_keys());
+}
+
+void Transport::Impl::answer_auth(bool accepted) {
+  if (question_ != Question::auth) return;
+  question_ = Question::none;
+  Result<AuthStep> step = auth_server_->answer(accepted);
+  run(step ? perform(std::move(*step)) : Result<void>(step.error()));
+}
+
+Result<void> Transport::Impl::perform(AuthStep step) {
+  const Duration delay = config_.limits.auth_failure_delay;
+  if (!step.failed || delay <= Duration::zero() || now_ >= after(request_at_, delay))
+    return perform_now(std::move(step));
+  delayed_until_ = after(request_at_, delay);
+  delayed_ = std::move(step);
+  return {};
+}
+
+Result<void> Transport::Impl::perform_now(AuthStep step) {
+  for (const Bytes& payload : step.send)
+    if (auto sent = send_or_hold(payload); !sent) return sent;
+  if (step.question) question_ = Question::auth;
+  for (Event& event : step.events) events_.push_back(std::move(event));
+  if (step.end) return *step.end;
+  if (!step.success) return {};
+  phase_ = Phase::open;
+  opener_.set_max_packet(config_.limits.max_packet);
+  unimplemented_ = 0;
+  authenticated_unseen_ = true;
+  events_.emplace_back(std::move(*step.success));
+  return check_rekey();
+}
+
+Result<void> Transport::Impl::send(ByteView header, ByteView body, TimePoint now) {
+  now_ = now;
+  if (final_error_) return *final_error_;
+  if (phase_ != Phase::open) return Error(Errc::usage, "send() before authentication");
+  const ByteView first = header.empty() ? body : header;
+  const unsigned number = first.empty() ? 0 : std::to_integer<unsigned>(first[0]);
+  if (number < kMsgConnectionFirst || number > kMsgConnectionLast)
+    return Error(Errc::usage, "send() takes messages of number 80 to 127");
+  if (header.size() + body.size() > sealer_.max_payload(config_.limits.max_send_packet))
+    return Error(Errc::usage, "a message longer than a packet may be");
+  const Limits& limits = config_.limits;
+  if (is_holding()) {
+    if (!held_.push(header, body, limits.max_queued_during_kex))
+      return Error(Errc::would_block, "too much waits for the key exchange");
+    return {};
+  }
+  if (out_.size() > limits.output_high_water + limits.max_queued_during_kex)
+    return Error(Errc::would_block, "too much waits to be written to the stream");
+  Result<void> sent = seal(header, body);
+  if (sent) sent = check_rekey();
+  if (!sent) fail(sent.error());
+  return sent;
+}
+
+Result<void> Transport::Impl::start_rekey(TimePoint now) {
+  now_ = now;
+  if (final_error_) return *final_error_;
+  if (phase_ != Phase::open || kex_) return {};
+  Result<void> begun = begin_exchange();
+  if (!begun) fail(begun.error());
+  return begun;
+}
+
+void Transport::Impl::set_max_send_packet(std::size_t bytes) {
+  config_.limits.max_send_packet = std::min<std::size_t>(bytes, 256 * 1024);
+}
+
+// ---- outputs
+
+void Transport::Impl::consume_output(std::size_t size) noexcept {
+  output_peak_ = std::max(output_peak_, out_.size());
+  out_.consume(std::min(size, out_.size()));
+  if (!out_.empty()) return;
+  // A connection that has become quiet gives back what a busy one needed.
+  const bool small =
+      std::exchange(output_peak_, 0) < out_.capacity() / 8 && out_.capacity() > kReadLarge / 2;
+  small_outputs_ = small ? small_outputs_ + 1 : 0;
+  if (small_outputs_ >= kSmallUsesBeforeShrink) {
+    small_outputs_ = 0;
+    out_ = ByteQueue(2 * config_.limits.output_high_water);
+  }
+}
+
+std::optional<Event> Transport::Impl::poll_event() {
+  if (events_.empty()) return std::nullopt;
+  Event event = std::move(events_.front());
+  events_.erase(events_.begin());
+  if (std::holds_alternative<Authenticated>(event)) authenticated_unseen_ = false;
+  return event;
+}
+
+std::optional<ByteView> Transport::Impl::next_payload(TimePoint now) {
+  now_ = now;
+  finish_payload();
+  pump();
+  if (!ready_ || authenticated_unseen_) return std::nullopt;
+  const Ready ready = *std::exchange(ready_, std::nullopt);
+  to_consume_ = ready.packet;
+  return ByteView(in_.data()).subspan(ready.at, ready.size);
+}
+
+std::optional<TimePoint> Transport::Impl::next_timeout() const noexcept {
+  if (is_closed()) return std::nullopt;
+  TimePoint at = kNever;
+  if (phase_ != Phase::open) {
+    at = after(started_at_, config_.limits.handshake_timeout);
+  } else if (kex_) {
+    at = after(kex_started_at_, config_.limits.kex_timeout);
+  } else {
+    at = after(keys_at_, config_.limits.rekey_after);
+  }
+  if (delayed_) at = std::min(at, delayed_until_);
+  return at;
+}
+
+// ---- getters
+
+std::size_t Transport::Impl::sendable_bytes() const noexcept {
+  if (phase_ != Phase::open || is_holding() || out_.size() >= config_.limits.output_high_water)
+    return 0;
+  return sealer_.max_payload(config_.limits.max_send_packet);
+}
+
+bool Transport::Impl::wants_input() const noexcept {
+  if (is_closed() || question_ != Question::none || delayed_) return false;
+  return out_.size() < kReadStopFactor * config_.limits.output_high_water;
+}
+
+}  // namespace streamkit::ssh
