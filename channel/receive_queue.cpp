@@ -1,0 +1,81 @@
+// A list of pieces, each one allocation: its head and its bytes.
+#include "receive_queue.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+namespace streamkit::channel {
+namespace {
+constexpr std::size_t kSmallPiece = 480;
+constexpr std::size_t kLargePiece = 64 * 1024 - 64;
+constexpr std::size_t kLargeFrom = 16 * 1024;  // from here on all pieces have one size
+}  // namespace
+
+struct ReceiveQueue::Piece {
+  Piece* next = nullptr;
+  std::size_t begin = 0, end = 0, capacity = 0;
+
+  std::byte* bytes() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
+  std::size_t room() const noexcept { return capacity - end; }
+};
+
+ReceiveQueue::Piece* ReceiveQueue::make(std::size_t least) {
+  Block block = pool_->take(sizeof(Piece) + least);
+  Piece* const piece = new (block.bytes.get()) Piece;
+  piece->capacity = block.size - sizeof(Piece);
+  static_cast<void>(block.bytes.release());  // the piece is its own owner now
+  return piece;
+}
+
+void ReceiveQueue::free(Piece* piece) noexcept {
+  const std::size_t size = sizeof(Piece) + piece->capacity;
+  piece->~Piece();
+  pool_->give({std::unique_ptr<std::byte[]>(reinterpret_cast<std::byte*>(piece)), size});
+}
+
+ByteView ReceiveQueue::front() const noexcept {
+  if (head_ == nullptr) return {};
+  return {head_->bytes() + head_->begin, head_->end - head_->begin};
+}
+
+void ReceiveQueue::append(ByteView bytes) {
+  if (bytes.empty()) return;
+  if (tail_ != nullptr) {
+    const std::size_t n = std::min(tail_->room(), bytes.size());
+    if (n > 0) std::memcpy(tail_->bytes() + tail_->end, bytes.data(), n);
+    tail_->end += n;
+    size_ += n;
+    bytes = bytes.subspan(n);
+    if (bytes.empty()) return;
+  }
+  // Pieces grow with the queue, so that a small one stays small and a long one has few.
+  const std::size_t wanted = std::max({size_, kSmallPiece, bytes.size()});
+  const std::size_t usual = wanted < kLargeFrom ? wanted : kLargePiece;
+  Piece* piece = make(std::max(usual, bytes.size()));
+  std::memcpy(piece->bytes(), bytes.data(), bytes.size());
+  piece->end = bytes.size();
+  size_ += bytes.size();
+  (tail_ == nullptr ? head_ : tail_->next) = piece;
+  tail_ = piece;
+}
+
+void ReceiveQueue::consume(std::size_t n) noexcept {
+  size_ -= n;
+  while (head_ != nullptr && n >= head_->end - head_->begin) {
+    n -= head_->end - head_->begin;
+    Piece* spent = std::exchange(head_, head_->next);
+    free(spent);
+  }
+  if (head_ == nullptr) {
+    tail_ = nullptr;
+  } else {
+    head_->begin += n;
+  }
+}
+
+void ReceiveQueue::clear() noexcept {
+  consume(size_);
+}
+
+}  // namespace streamkit::channel

@@ -1,0 +1,42 @@
+// ReceiveQueue: received bytes that wait for the reader, in pieces that never move.
+#pragma once
+
+#include "block_pool.hpp"
+
+#include <streamkit/base/bytes.hpp>
+
+#include <utility>
+
+namespace streamkit::channel {
+
+/// First-in first-out bytes. Costs four words while empty; memory follows what is in it, and a
+/// slow reader of a long queue never pays for moving what it has not read.
+class ReceiveQueue {
+ public:
+  explicit ReceiveQueue(BlockPool& pool) noexcept : pool_(&pool) {}
+  ReceiveQueue(const ReceiveQueue&) = delete;
+  ReceiveQueue& operator=(const ReceiveQueue&) = delete;
+  ~ReceiveQueue() { clear(); }
+
+  bool empty() const noexcept { return size_ == 0; }
+  std::size_t size() const noexcept { return size_; }
+  /// The oldest bytes, as many as lie together; empty only when the queue is. Valid until consume()
+  /// or clear().
+  ByteView front() const noexcept;
+  void append(ByteView bytes);
+  /// Forgets the oldest `n` <= size() bytes.
+  void consume(std::size_t n) noexcept;
+  void clear() noexcept;
+
+ private:
+  struct Piece;
+  Piece* make(std::size_t least);
+  void free(Piece* piece) noexcept;
+
+  BlockPool* pool_;
+  Piece* head_ = nullptr;
+  Piece* tail_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace streamkit::channel

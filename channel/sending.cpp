@@ -1,0 +1,176 @@
+// Sending (RFC 4254 section 5.2): straight from the caller's memory while nobody else waits, else
+// by way of the channel's queue, in fair turns. What is in order behind data (requests, trailers,
+// EOF, CLOSE) goes the same way.
+#include "multiplexer_impl.hpp"
+
+namespace streamkit::channel {
+
+std::size_t Multiplexer::Impl::room(const Channel& c, Lane lane) const noexcept {
+  return limits.send_buffer - std::min(limits.send_buffer, c.buffered(lane));
+}
+
+Result<std::size_t> Multiplexer::Impl::write(ChannelId id, Lane lane, ByteView bytes) {
+  Result<Channel*> found = find_alive(id);
+  if (!found) return found.error();
+  Channel& c = **found;
+  if (c.end_queued) return Error(Errc::closed, "nothing can be written after end_write()");
+  if (bytes.empty()) return std::size_t{0};
+  if (Result<void> pumped = pump(); !pumped) return pumped.error();  // who waits goes first
+
+  std::size_t taken = 0;
+  if (c.out.empty() && turns.empty()) {
+    Result<std::size_t> sent = send_directly(c, lane, bytes);
+    if (!sent) return sent;
+    taken = *sent;
+  }
+  const std::size_t kept = std::min(room(c, lane), bytes.size() - taken);
+  if (kept > 0) {
+    const bool is_data = lane == Lane::data;
+    c.out.push(is_data ? SendQueue::Kind::data : SendQueue::Kind::error,
+               bytes.subspan(taken, kept));
+    wait_for_turn(c);
+    taken += kept;
+  }
+  if (taken < bytes.size()) c.wants_writable[static_cast<std::size_t>(lane)] = true;
+  if (taken == 0) return Errc::would_block;
+  return taken;
+}
+
+std::size_t Multiplexer::Impl::writable_bytes(ChannelId id, Lane lane) const noexcept {
+  const Channel* const c = find(id);
+  if (c == nullptr || !c->is_alive() || c->end_queued || c->close_queued) return 0;
+  std::size_t direct = 0;
+  if (c->out.empty() && turns.empty()) {
+    const std::size_t header = DataHeader::size_of(lane == Lane::error);
+    const std::size_t sendable = port.sendable_bytes();
+    direct = std::min<std::size_t>(sendable > header ? sendable - header : 0,
+                                   std::min(c->send_window, c->send_packet));
+  }
+  return direct + room(*c, lane);
+}
+
+Result<std::size_t> Multiplexer::Impl::send_directly(Channel& c, Lane lane, ByteView bytes) {
+  std::size_t sent = 0;
+  while (sent < bytes.size()) {
+    Result<std::size_t> n = send_data(c, lane, bytes.subspan(sent));
+    if (!n) return n;
+    if (*n == 0) break;
+    sent += *n;
+  }
+  return sent;
+}
+
+/// One data message, as long as the window, their packet size and the port allow; 0 when they do
+/// not.
+Result<std::size_t> Multiplexer::Impl::send_data(Channel& c, Lane lane, ByteView bytes) {
+  const bool error_lane = lane == Lane::error;
+  const std::size_t header = DataHeader::size_of(error_lane);
+  const std::size_t sendable = port.sendable_bytes();
+  if (sendable <= header) return std::size_t{0};
+  const std::size_t n = std::min(std::min(bytes.size(), sendable - header),
+                                 std::size_t{std::min(c.send_window, c.send_packet)});
+  if (n == 0) return std::size_t{0};
+  const auto size = static_cast<std::uint32_t>(n);
+  const DataHeader head(c.remote, error_lane, size);
+  if (Result<void> sent = port.send(head.view(), bytes.first(n)); !sent) return sent.error();
+  c.send_window -= size;
+  return n;
+}
+
+// ---- in order, behind what was written
+
+Result<void> Multiplexer::Impl::send_in_order(Channel& c, SendQueue::Kind kind, ByteView message) {
+  if (c.out.empty()) return send_run(c, kind, message);
+  c.out.push(kind, message);
+  queued_control += message.size();
+  return {};
+}
+
+Result<void> Multiplexer::Impl::send_run(Channel& c, SendQueue::Kind kind, ByteView message) {
+  switch (kind) {
+    case SendQueue::Kind::eof:
+      return port.send(write_bare(Number::eof, c.remote), {});
+    case SendQueue::Kind::close:
+      return send_close(c);
+    case SendQueue::Kind::question:
+      ++c.asked;
+      break;
+    default:
+      break;
+  }
+  return port.send(message, {});
+}
+
+void Multiplexer::Impl::wait_for_turn(Channel& c) {
+  if (!c.out.empty() && c.send_window > 0) turns.join(c.id, c.priority, c.turn);
+}
+
+void Multiplexer::Impl::drop_unsent(Channel& c) {
+  turns.leave(c.id, c.turn);
+  queued_control -= c.out.buffered_control();
+  c.out.clear();
+}
+
+// ---- turns
+
+Result<void> Multiplexer::Impl::pump() {
+  while (!turns.empty()) {
+    Channel& c = *find(turns.next());
+    const Result<Served> served = serve(c);
+    if (!served) return served.error();
+    if (*served == Served::turn_over) turns.pass(c.turn);
+    if (*served == Served::done) turns.leave(c.id, c.turn);
+    tell_writable(c);
+    if (*served == Served::port_full) break;
+  }
+  return {};
+}
+
+/// Sends from one channel's queue until its turn is over, or it or the port can go no further.
+Result<Multiplexer::Impl::Served> Multiplexer::Impl::serve(Channel& c) {
+  if (c.turn.deficit <= 0) c.turn.deficit += kQuantum;
+  while (!c.out.empty()) {
+    if (c.turn.deficit <= 0) return Served::turn_over;
+    const SendQueue::Run run = c.out.front();
+    std::size_t used = run.size;
+    if (run.kind == SendQueue::Kind::data || run.kind == SendQueue::Kind::error) {
+      if (c.send_window == 0) return Served::done;
+      const Lane lane = run.kind == SendQueue::Kind::data ? Lane::data : Lane::error;
+      const Result<std::size_t> n = send_data(c, lane, c.out.bytes());
+      if (!n) return n.error();
+      if (*n == 0) return Served::port_full;
+      used = *n;
+    } else {
+      if (Result<void> sent = send_run(c, run.kind, c.out.bytes()); !sent) return sent.error();
+      if (run.kind == SendQueue::Kind::close) return Served::done;  // the queue is gone
+      queued_control -= used;
+    }
+    c.out.pop(used);
+    c.turn.deficit -= static_cast<std::int64_t>(used + DataHeader::size_of(false));
+  }
+  return Served::done;
+}
+
+/// A writer that was cut is called back when half of its lane's buffer is free, so that it is not
+/// woken for a few bytes.
+void Multiplexer::Impl::tell_writable(Channel& c) {
+  bool tell = false;
+  for (const Lane lane : {Lane::data, Lane::error}) {
+    bool& wants = c.wants_writable[static_cast<std::size_t>(lane)];
+    if (!wants || c.buffered(lane) > limits.send_buffer / 2) continue;
+    wants = false;
+    tell = true;
+  }
+  if (tell && c.is_alive()) emit(Writable{ChannelId{c.id}});
+}
+
+Result<void> Multiplexer::Impl::handle_window_adjust(Channel& c, wire::Reader in) {
+  const std::optional<std::uint32_t> bytes = read_window_adjust(in);
+  if (!bytes) return violation("CHANNEL_WINDOW_ADJUST is malformed");
+  if (*bytes > 0xffffffff - c.send_window) return violation("a window over 2^32 - 1");
+  c.send_window += *bytes;
+  wait_for_turn(c);
+  return {};
+}
+
+}  // namespace streamkit::channel

@@ -1,0 +1,102 @@
+// Receive windows: spending, giving back at half, growing by measured round trips, one budget a
+// link.
+#include "window.hpp"
+
+#include <algorithm>
+
+namespace streamkit::channel {
+
+void RoundTrip::saw(Duration at_most) noexcept {
+  if (at_most <= Duration::zero()) return;
+  seen_ = seen_ == Duration::zero() ? at_most : std::min(seen_, at_most);
+}
+
+// ---- the budget of a link
+
+std::uint32_t ReceiveBudget::admit(std::uint32_t initial, std::uint32_t least) noexcept {
+  // A quarter of what is left: the last channels before the limit get less, rather than nothing.
+  const std::size_t left = limit_ > granted_ ? limit_ - granted_ : 0;
+  const std::size_t size = std::clamp<std::size_t>(left / 4, std::min(initial, least), initial);
+  granted_ += size;
+  ++windows_;
+  return static_cast<std::uint32_t>(size);
+}
+
+std::size_t ReceiveBudget::take(std::size_t want) noexcept {
+  const std::size_t n = std::min(want, limit_ > granted_ ? limit_ - granted_ : 0);
+  granted_ += n;
+  return n;
+}
+
+// ---- one window
+
+void ReceiveWindow::open(std::uint32_t size, TimePoint now) noexcept {
+  size_ = left_ = size;
+  freed_ = 0;
+  adjusted_ = now;
+  open_ = true;
+}
+
+bool ReceiveWindow::spend(std::size_t n, TimePoint now, RoundTrip& rtt) noexcept {
+  if (n > left_) return false;
+  left_ -= static_cast<std::uint32_t>(n);
+  if (probing_ && n > until_probe_) {
+    // The first byte that only the adjustment allowed: it cannot be younger than one round trip.
+    probing_ = false;
+    rtt.saw(now - probed_);
+  } else if (probing_) {
+    until_probe_ -= static_cast<std::uint32_t>(n);
+  }
+  return true;
+}
+
+std::uint32_t ReceiveWindow::adjustment(TimePoint now, const RoundTrip& rtt, WindowLimits limits,
+                                        ReceiveBudget& budget) noexcept {
+  if (!open_ || freed_ == 0 || freed_ < size_ / 2) return 0;
+  if (budget.is_over()) {
+    shrink(limits, budget);
+  } else {
+    grow(now, rtt, limits, budget);
+  }
+  const std::uint32_t bytes = freed_;
+  if (bytes == 0) return 0;
+  if (!probing_) {
+    probing_ = true;
+    probed_ = now;
+    until_probe_ = left_;
+  }
+  left_ += bytes;
+  freed_ = 0;
+  adjusted_ = now;
+  return bytes;
+}
+
+void ReceiveWindow::grow(TimePoint now, const RoundTrip& rtt, WindowLimits limits,
+                         ReceiveBudget& budget) noexcept {
+  const Duration round_trip = rtt.value();
+  if (size_ >= limits.most || round_trip == Duration::zero()) return;
+  if (now - adjusted_ >= 2 * round_trip) return;
+  const auto more =
+      static_cast<std::uint32_t>(budget.take(std::min<std::size_t>(size_, limits.most - size_)));
+  size_ += more;
+  freed_ += more;
+}
+
+void ReceiveWindow::shrink(WindowLimits limits, ReceiveBudget& budget) noexcept {
+  const std::size_t fair = std::max<std::size_t>(limits.least, budget.fair_share());
+  if (size_ <= fair) return;
+  const auto less = static_cast<std::uint32_t>(std::min<std::size_t>(freed_, size_ - fair));
+  size_ -= less;
+  freed_ -= less;
+  budget.give(less);
+}
+
+void ReceiveWindow::retire(ReceiveBudget& budget) noexcept {
+  if (!open_) return;
+  open_ = false;
+  budget.give(size_);
+  budget.leave();
+  size_ = left_ = freed_ = 0;
+}
+
+}  // namespace streamkit::channel

@@ -1,0 +1,93 @@
+// Windows (RFC 4254 section 5.2): how much the other side may still send on a channel, when it is
+// told that it may send more, how a window grows to fit the path, and what all windows of a link
+// may cost. Does not send anything: it says how much a WINDOW_ADJUST should give.
+#pragma once
+
+#include <streamkit/base/time.hpp>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace streamkit::channel {
+
+/// The time a byte takes there and back, from whoever knows: measured by the driver, or seen in how
+/// long after a WINDOW_ADJUST the bytes come that it allowed. Zero: not known.
+class RoundTrip {
+ public:
+  void set(Duration measured) noexcept { measured_ = measured; }
+  /// An upper bound; the smallest ever seen is kept.
+  void saw(Duration at_most) noexcept;
+  Duration value() const noexcept { return measured_ > Duration::zero() ? measured_ : seen_; }
+
+ private:
+  Duration measured_{0};
+  Duration seen_{0};
+};
+
+/// What all windows of one link together may let in.
+class ReceiveBudget {
+ public:
+  explicit ReceiveBudget(std::size_t limit) noexcept : limit_(limit) {}
+
+  /// A new channel's window: `initial` while there is plenty, less as the total nears its limit,
+  /// never less than `least`.
+  std::uint32_t admit(std::uint32_t initial, std::uint32_t least) noexcept;
+  /// Up to `want` more bytes for a window that exists; 0 when the total is used up.
+  std::size_t take(std::size_t want) noexcept;
+  /// Counts bytes that are there already and cannot be refused any more.
+  void count(std::size_t bytes) noexcept { granted_ += bytes; }
+  void give(std::size_t bytes) noexcept { granted_ -= bytes; }
+  void leave() noexcept { --windows_; }
+
+  std::size_t granted() const noexcept { return granted_; }
+  bool is_over() const noexcept { return granted_ > limit_; }
+  /// What each window may keep when there is not enough for all.
+  std::size_t fair_share() const noexcept { return windows_ > 0 ? limit_ / windows_ : limit_; }
+
+ private:
+  std::size_t limit_;
+  std::size_t granted_ = 0;
+  std::size_t windows_ = 0;
+};
+
+struct WindowLimits {
+  std::uint32_t least;
+  std::uint32_t most;
+};
+
+/// One channel's receive window. At any time: size = left + unread + freed.
+class ReceiveWindow {
+ public:
+  void open(std::uint32_t size, TimePoint now) noexcept;
+
+  std::uint32_t size() const noexcept { return size_; }
+  /// Bytes that the other side may still send.
+  std::uint32_t left() const noexcept { return left_; }
+
+  /// `n` bytes came. False: more than the window allowed.
+  bool spend(std::size_t n, TimePoint now, RoundTrip& rtt) noexcept;
+  /// `n` bytes that came were read, or dropped.
+  void free(std::size_t n) noexcept { freed_ += static_cast<std::uint32_t>(n); }
+  /// What to give back now; 0 until half a window was freed. A window that is drained faster than
+  /// two round trips can refill it doubles.
+  std::uint32_t adjustment(TimePoint now, const RoundTrip& rtt, WindowLimits limits,
+                           ReceiveBudget& budget) noexcept;
+  /// Nothing more will be let in: the budget gets all of it back.
+  void retire(ReceiveBudget& budget) noexcept;
+
+ private:
+  void shrink(WindowLimits limits, ReceiveBudget& budget) noexcept;
+  void grow(TimePoint now, const RoundTrip& rtt, WindowLimits limits,
+            ReceiveBudget& budget) noexcept;
+
+  std::uint32_t size_ = 0;
+  std::uint32_t left_ = 0;
+  std::uint32_t freed_ = 0;
+  std::uint32_t until_probe_ = 0;  ///< bytes that were allowed before the WINDOW_ADJUST we time
+  bool probing_ = false;
+  bool open_ = false;
+  TimePoint probed_{};    ///< when that was
+  TimePoint adjusted_{};  ///< when the window was last opened or adjusted
+};
+
+}  // namespace streamkit::channel

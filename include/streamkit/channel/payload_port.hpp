@@ -1,0 +1,23 @@
+// PayloadPort: the seam between the connection protocol and whatever carries its messages, be it an
+// SSH transport or a queue in this process.
+#pragma once
+
+#include <streamkit/base/bytes.hpp>
+#include <streamkit/base/result.hpp>
+
+namespace streamkit::channel {
+
+class PayloadPort {
+ public:
+  /// Bytes of one message that may be sent right now; 0 while the link is full or exchanging keys.
+  virtual std::size_t sendable_bytes() const noexcept = 0;
+  /// Sends one message, `header` and `body` end to end; neither is kept. Data messages are sent only
+  /// within sendable_bytes(). Control messages may be sent at any time: the link queues them, and the
+  /// multiplexer bounds how many can come up.
+  virtual Result<void> send(ByteView header, ByteView body) = 0;
+
+ protected:
+  ~PayloadPort() = default;
+};
+
+}  // namespace streamkit::channel

@@ -1,0 +1,218 @@
+// Data: straight from the caller, by way of the buffer, both lanes, one copy, the limits of each.
+#include "block_pool.hpp"
+#include "receive_queue.hpp"
+#include "send_queue.hpp"
+
+#include <support/multiplexer_pair.hpp>
+
+namespace streamkit::channel::test {
+namespace {
+
+TEST(Data, goes_straight_from_the_callers_memory_when_nobody_waits) {
+  MultiplexerPair pair;
+  const auto ends = pair.open();
+  const std::string text(1000, 'x');
+  ASSERT_EQ(*pair.write(pair.a, ends.at_a, text), 1000u);
+  EXPECT_EQ(pair.a.port.last_body, as_bytes(text).data());
+  EXPECT_TRUE(pair.a.mux.is_flushed(ends.at_a));
+  pair.run();
+  EXPECT_EQ(pair.b.all<Readable>().size(), 1u);
+  EXPECT_EQ(pair.read(pair.b, ends.at_b), text);
+}
+
+TEST(Data, is_told_once_until_it_was_read_dry) {
+  MultiplexerPair pair;
+  const auto ends = pair.open();
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(pair.write(pair.a, ends.at_a, "ab"));
+    pair.run();
+  }
+  EXPECT_EQ(pair.b.all<Readable>().size(), 1u);
+  EXPECT_EQ(pair.read(pair.b, ends.at_b, Lane::data, 3), "aba");
+  ASSERT_TRUE(pair.write(pair.a, ends.at_a, "ab"));
+  pair.run();
+  EXPECT_EQ(pair.b.all<Readable>().size(), 1u) << "not dry yet";
+  EXPECT_EQ(pair.read(pair.b, ends.at_b), "babab");
+  ASSERT_TRUE(pair.write(pair.a, ends.at_a, "c"));
+  pair.run();
+  EXPECT_EQ(pair.b.all<Readable>().size(), 2u);
+}
+
+TEST(Data, a_full_port_fills_the_buffer_then_blocks_then_calls_back_once) {
+  Limits limits;
+  limits.send_buffer = 10'000;
+  MultiplexerPair pair(limits);
+  const auto ends = pair.open();
+  pair.a.port.blocked = true;
+  EXPECT_EQ(pair.a.mux.writable_bytes(ends.at_a, Lane::data), 10'000u);
+  EXPECT_EQ(*pair.write(pair.a, ends.at_a, std::string(25'000, 'x')), 10'000u);
+  EXPECT_EQ(pair.a.mux.writable_bytes(ends.at_a, Lane::data), 0u);
+  EXPECT_TRUE(pair.write(pair.a, ends.at_a, "y").error().is(Errc::would_block));
+  EXPECT_EQ(*pair.write(pair.a, ends.at_a, "error lane", Lane::error), 10u) << "a buffer a lane";
+  EXPECT_FALSE(pair.a.mux.is_flushed(ends.at_a));
+  pair.run();
+  EXPECT_FALSE(pair.a.has<Writable>());
+  pair.a.port.blocked = false;
+  pair.run();
+  EXPECT_EQ(pair.a.all<Writable>().size(), 1u);
+  EXPECT_TRUE(pair.a.mux.is_flushed(ends.at_a));
+  EXPECT_EQ(pair.read(pair.b, ends.at_b), std::string(10'000, 'x'));
+  EXPECT_EQ(pair.read(pair.b, ends.at_b, Lane::error), "error lane");
+}
+
+TEST(Data, small_writes_that_wait_leave_as_full_messages) {
+  MultiplexerPair pair;
+  const auto ends = pair.open();
+  pair.a.port.blocked = true;
+  std::string all;
+  for (int i = 0; i < 1000; ++i) {
+    const std::string line = std::to_string(i) + "\n";
+    ASSERT_TRUE(pair.write(pair.a, ends.at_a, line));
+    all += line;
+  }
+  pair.a.port.blocked = false;
+  pair.run();
+  EXPECT_EQ(pair.a.port.counts[94], 1u);
+  EXPECT_EQ(pair.read(pair.b, ends.at_b), all);
+}
+
+TEST(Data, both_lanes_keep_their_order_and_never_mix) {
+  MultiplexerPair pair;
+  const auto ends = pair.open();
+  std::string data, errors;
+  for (int i = 0; i < 500; ++i) {
+    pair.a.port.blocked = i % 3 == 0;
+    const std::string line = std::to_string(i) + ";";
+    const Lane lane = i % 2 == 0 ? Lane::data : Lane::error;
+    ASSERT_TRUE(pair.write(pair.a, ends.at_a, line, lane));
+    (lane == Lane::data ? data : errors) += line;
+    if (i % 7 == 0) pair.run();
+  }
+  pair.a.port.blocked = false;
+  pair.run();
+  EXPECT_EQ(pair.read(pair.b, ends.at_b), data);
+  EXPECT_EQ(pair.read(pair.b, ends.at_b, Lane::error), errors);
+}
+
+TEST(Data, respects_the_others_packet_size_and_its_window_to_the_byte) {
+  Limits there;
+  there.max_packet = 1000;
+  there.initial_window = 2500;
+  MultiplexerPair pair(Limits{}, there);
+  const auto ends = pair.open();
+  ASSERT_EQ(*pair.write(pair.a, ends.at_a, std::string(10'000, 'x')), 10'000u);
+  pair.run();
+  EXPECT_EQ(pair.a.port.counts[94], 3u);
+  EXPECT_EQ(pair.a.port.largest_data, 1000u);
+  EXPECT_EQ(pair.b.mux.readable_bytes(ends.at_b, Lane::data), 2500u);
+  std::string got = pair.read(pair.b, ends.at_b);
+  while (got.size() < 10'000) {
+    pair.run();
+    const std::string more = pair.read(pair.b, ends.at_b);
+    ASSERT_FALSE(more.empty());
+    got += more;
+  }
+  EXPECT_EQ(got, std::string(10'000, 'x'));
+}
+
+TEST(Data, a_port_that_takes_a_few_bytes_at_a_time_still_moves_everything) {
+  for (const std::size_t capacity : {10u, 14u, 64u, 1000u}) {
+    MultiplexerPair pair;
+    pair.a.port.capacity = capacity;
+    const auto ends = pair.open();
+    ASSERT_EQ(*pair.write(pair.a, ends.at_a, std::string(5000, 'x')), 5000u);
+    pair.run();
+    EXPECT_EQ(pair.read(pair.b, ends.at_b).size(), 5000u) << capacity;
+  }
+}
+
+TEST(Data, ten_mebibytes_arrive_in_order_through_a_narrow_port) {
+  MultiplexerPair pair;
+  pair.a.port.capacity = 64 * 1024;
+  const auto ends = pair.open();
+  std::string sent, got;
+  for (std::uint32_t i = 0; sent.size() < 10 << 20; ++i) sent += std::to_string(i * 2654435761u);
+  std::size_t at = 0;
+  while (got.size() < sent.size()) {
+    if (at < sent.size()) {
+      const Result<std::size_t> n =
+          pair.write(pair.a, ends.at_a, std::string_view(sent).substr(at));
+      if (n) at += *n;
+    }
+    pair.run();
+    const std::string more = pair.read(pair.b, ends.at_b, Lane::data, 100'000);
+    ASSERT_FALSE(more.empty());
+    got += more;
+  }
+  EXPECT_TRUE(got == sent);
+  EXPECT_LT(pair.b.port.counts[93], 32u) << "window adjusts are rare";
+}
+
+TEST(Data, cannot_be_written_before_the_channel_is_open_or_after_its_end) {
+  MultiplexerPair pair;
+  const ChannelId id = *pair.a.mux.open_service({.service = "x"}, {}, pair.now);
+  EXPECT_TRUE(pair.write(pair.a, id, "early").error().is(Errc::usage));
+  const auto ends = pair.confirm(pair.a, pair.b, id);
+  ASSERT_TRUE(pair.a.mux.end_write(ends.at_a));
+  EXPECT_TRUE(pair.write(pair.a, ends.at_a, "late").error().is(Errc::closed));
+  EXPECT_EQ(pair.a.mux.writable_bytes(ends.at_a, Lane::data), 0u);
+  EXPECT_TRUE(pair.write(pair.a, ChannelId{99}, "nowhere").error().is(Errc::closed));
+}
+
+TEST(Data, more_than_is_there_cannot_be_consumed) {
+  MultiplexerPair pair;
+  const auto ends = pair.open();
+  ASSERT_TRUE(pair.write(pair.a, ends.at_a, "abc"));
+  pair.run();
+  EXPECT_TRUE(pair.b.mux.consume(ends.at_b, Lane::data, 4, pair.now).error().is(Errc::usage));
+  EXPECT_TRUE(pair.b.mux.consume(ends.at_b, Lane::data, 3, pair.now));
+}
+
+TEST(Data, a_port_that_breaks_is_the_writers_error) {
+  MultiplexerPair pair;
+  const auto ends = pair.open();
+  pair.a.port.broken = Error(Errc::connection_lost);
+  EXPECT_TRUE(pair.write(pair.a, ends.at_a, "x").error().is(Errc::connection_lost));
+}
+
+TEST(BlockPool, holds_no_more_than_its_limit_and_no_small_change) {
+  BlockPool pool;
+  pool.give(pool.take(BlockPool::kLeastKept - 1));
+  EXPECT_EQ(pool.held(), 0u);
+  std::vector<Block> blocks;
+  for (int i = 0; i < 10; ++i) blocks.push_back(pool.take(64 * 1024));
+  for (Block& b : blocks) pool.give(std::move(b));
+  EXPECT_EQ(pool.held(), BlockPool::kMostHeld);
+  EXPECT_EQ(pool.take(1000).size, 1000u) << "a large spare is not wasted on a small need";
+  EXPECT_EQ(pool.take(60 * 1024).size, 64u * 1024);
+  pool.clear();
+  EXPECT_EQ(pool.held(), 0u);
+}
+
+TEST(Queues, own_no_memory_when_they_are_empty_and_keep_what_was_put_in) {
+  BlockPool pool;
+  ReceiveQueue in(pool);
+  SendQueue out(pool);
+  const std::string text(100'000, 't');
+  for (int round = 0; round < 3; ++round) {
+    for (std::size_t at = 0; at < text.size(); at += 999) {
+      const auto part = as_bytes(std::string_view(text).substr(at, 999));
+      in.append(part);
+      out.push(SendQueue::Kind::data, part);
+    }
+    EXPECT_EQ(out.bytes().size(), text.size());
+    std::string got;
+    while (!in.empty()) {
+      got += as_text(in.front());
+      in.consume(in.front().size());
+    }
+    EXPECT_EQ(got, text);
+    EXPECT_EQ(as_text(out.bytes()), text);
+    out.pop(text.size());
+    EXPECT_TRUE(out.empty());
+  }
+  EXPECT_GT(pool.held(), 0u) << "their memory is back in the pool";
+}
+
+}  // namespace
+}  // namespace streamkit::channel::test
