@@ -1,0 +1,69 @@
+// Endpoint: where a Peer binds or connects. To: whom it opens a channel to.
+#pragma once
+
+#include <streamkit/base/result.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace streamkit {
+
+/// Characters of a tcp host's name (RFC 1035 section 2.3.4, without the root's dot).
+inline constexpr std::size_t kMaxHostName = 253;
+/// Bytes of a unix socket's path: what sockaddr_un holds.
+inline constexpr std::size_t kMaxUnixPath = 107;
+/// Bytes of an inproc name.
+inline constexpr std::size_t kMaxInprocName = 255;
+
+/// tcp://HOST:PORT   unix:///PATH   inproc://NAME
+///
+/// HOST is a name, an IPv4 address, an IPv6 address in brackets, or `*` for every interface (host() is
+/// then empty). PORT is 0..65535 and always there; binding to 0 chooses one. PATH is absolute. NAME is
+/// 1..255 bytes of UTF-8 that print as they are. Nothing is percent-decoded.
+class Endpoint {
+ public:
+  enum class Kind { tcp, unix_path, inproc };
+
+  Endpoint(const char* text) : Endpoint(std::string(text)) {}
+  /// Never fails: an invalid one says so in check(), and bind() and connect() answer with that.
+  Endpoint(std::string text);
+  /// bad_endpoint with a sentence that says what is wrong.
+  Result<void> check() const;
+
+  const std::string& text() const noexcept { return text_; }
+  Kind kind() const noexcept { return kind_; }
+  const std::string& host() const noexcept { return host_; }  ///< tcp; lower case; IPv6 without its brackets
+  std::uint16_t port() const noexcept { return port_; }       ///< tcp
+  const std::string& path() const noexcept { return host_; }  ///< unix
+  const std::string& name() const noexcept { return host_; }  ///< inproc
+  friend bool operator==(const Endpoint& a, const Endpoint& b) noexcept { return a.text_ == b.text_; }
+
+ private:
+  std::string text_, host_, problem_;
+  Kind kind_ = Kind::tcp;
+  std::uint16_t port_ = 0;
+};
+
+/// A peer's name, one certain link, or whoever is there (in turns).
+class To {
+ public:
+  To(const char* name) : name_(name) {}
+  To(std::string name) : name_(std::move(name)) {}
+  static To link(std::uint64_t id) {
+    To to("");
+    to.link_ = id;
+    return to;
+  }
+  static To anyone() { return To(""); }
+
+  bool is_anyone() const noexcept { return name_.empty() && link_ == 0; }
+  const std::string& name() const noexcept { return name_; }
+  std::uint64_t link() const noexcept { return link_; }
+
+ private:
+  std::string name_;
+  std::uint64_t link_ = 0;
+};
+
+}  // namespace streamkit

@@ -1,0 +1,95 @@
+// What a Peer is told. Every member has a default; those marked (running) may be changed by
+// Peer::reconfigure while the peer runs and apply to links made after that.
+#pragma once
+
+#include <streamkit/channel/multiplexer.hpp>
+#include <streamkit/channel/frame.hpp>
+#include <streamkit/crypto/key.hpp>
+#include <streamkit/peer/channel.hpp>
+#include <streamkit/ssh/config.hpp>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace streamkit {
+
+/// Who may connect to us (server half) and whom we accept as server (client half).
+struct Trust {
+  // ---- as server. With none of the first three set, only our own key is accepted.
+  std::string authorized_keys_file;                    ///< read anew for each authentication
+  std::vector<crypto::PublicKey> authorized_keys;
+  /// May this key come in under this name? Called on the Context, once per verified or offered key.
+  std::function<bool(const std::string& name, const crypto::PublicKey& key)> public_key;
+  /// May this name come in with this password? Set: passwords are offered to clients.
+  std::function<bool(const std::string& name, std::string_view password)> password;
+
+  // ---- as client
+  enum class HostKeys {
+    pinned,        ///< only keys in known_host_keys, known_hosts_file or that host_key allows
+    tofu,          ///< an unknown host is trusted and remembered at first sight; a changed one refused
+    any_insecure,  ///< every key, unverified: for tests on one machine
+  };
+  HostKeys host_keys = HostKeys::pinned;
+  std::string known_hosts_file;                        ///< read at each connect; written by tofu
+  std::vector<std::string> known_host_keys;            ///< fingerprints, "SHA256:..."
+  std::function<bool(const Endpoint& endpoint, const crypto::PublicKey& key)> host_key;
+  std::string present_password;                        ///< tried after our key when the server takes passwords
+
+  // ---- names
+  /// What happens when a link comes up under the name of a live link with the same key. Another key
+  /// is refused always.
+  enum class SameKey { replace, refuse, share };
+  SameKey same_name_same_key = SameKey::replace;
+};
+
+struct Reconnect {
+  bool on = true;
+  bool from_start = false;  ///< also when the very first attempt finds nobody: connect() then waits until its deadline
+  Duration first = std::chrono::milliseconds(100);
+  Duration max = std::chrono::seconds(30);
+  double factor = 2;
+  double jitter = 0.2;      ///< each wait is varied by up to this part of it
+};
+
+struct PeerLimits {
+  channel::Limits channels;
+  ssh::Limits ssh;
+  std::size_t max_frame = channel::kDefaultMaxFrame;   ///< bytes, sent and received
+  std::size_t max_links = 10000;                       ///< more are turned away
+  std::size_t max_half_open = 100;                     ///< incoming, not yet authenticated
+  std::size_t max_half_open_per_source = 10;           ///< of those, from one address
+  Duration connect_timeout = std::chrono::seconds(10); ///< each attempt's TCP connect
+};
+
+/// Asked for every channel that the other side opens.
+struct OpenRequest {
+  const PeerInfo& from;
+  const std::string& service;
+  const Headers& headers;
+  const std::string& type;  ///< SSH channel type
+};
+
+struct PeerOptions {
+  std::string name;                                    ///< what we are called; default: "peer-" and part of our key's fingerprint
+  std::string app;                                     ///< application and its version; if both sides set one, they must be equal
+  std::optional<crypto::PrivateKey> identity;          ///< our one key
+  std::string identity_file;                           ///< used when there is no identity; made on first use
+                                                       ///< with neither, a key is made for this run
+  Trust trust;                                         ///< (running)
+  PeerLimits limits;                                   ///< (running)
+  Reconnect reconnect;                                 ///< (running)
+  ssh::Algorithms algorithms;                          ///< (running) a server with an empty kex list does
+                                                       ///< not offer ecdh-sha2-nistp*: name them to have them
+  Duration heartbeat = std::chrono::seconds(15);       ///< (running) silence after which we ask; three misses end the link
+  Duration open_timeout = std::chrono::seconds(30);    ///< (running) for open() without a deadline
+  std::size_t accept_backlog = 1024;                   ///< channels that wait for accept()
+  /// May this open happen? Unset: every authenticated peer may open every service that exists. (running)
+  std::function<Result<void>(const OpenRequest&)> authorize;
+  std::function<void(std::string_view level, std::string_view line)> log;  ///< level: debug, info, warning
+  std::shared_ptr<io::Context> context;                ///< share a loop with other peers; default: one of our own
+};
+
+}  // namespace streamkit

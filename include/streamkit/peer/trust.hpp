@@ -1,0 +1,89 @@
+// Whom do we trust? Host keys a client knows, keys a server lets in, the key we are ourselves.
+// Readers of the OpenSSH file formats; strict, because a line misread is a door left open.
+#pragma once
+
+#include <streamkit/base/result.hpp>
+#include <streamkit/crypto/key.hpp>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace streamkit {
+
+/// Problems that a file's reader lists; what comes after them is counted in one last sentence.
+inline constexpr std::size_t kMaxTrustProblems = 100;
+
+/// A known_hosts file: which key a host showed before.
+class KnownHosts {
+ public:
+  enum class Verdict { known, unknown, changed, revoked };
+  struct Answer {
+    Verdict verdict = Verdict::unknown;
+    std::size_t line = 0;                     ///< of the entry that decided it; 0: none
+    std::vector<crypto::PublicKey> expected;  ///< for `changed`: the keys that are known for the host
+  };
+  /// Patterns, negation, hashed names, [host]:port, @revoked. @cert-authority lines and lines that do
+  /// not parse are skipped and reported in problems(). A skipped line never makes a key trusted, nor
+  /// its host a new one: a host that such a line names is `changed` (with nothing in `expected`)
+  /// unless another line knows the key. What cannot be read of a @revoked line counts as "all".
+  static KnownHosts parse(std::string_view text);
+  /// `host` as it was asked for, in any case of letters; port 22 (and 0: no port) is looked up plainly,
+  /// others as [host]:port only. A key of a type that has no entry while another type has one is
+  /// `changed`, not `unknown`. @revoked wins over everything. An empty host or key is `changed`.
+  Answer check(std::string_view host, std::uint16_t port, const crypto::PublicKey& key) const;
+  /// Sentences that begin with "line N: ", safe to print; at most kMaxTrustProblems and one.
+  const std::vector<std::string>& problems() const noexcept { return problems_; }
+  /// The line to add for a host, without newline. Empty when that cannot be: no key, or a host with
+  /// characters that would mean something else in the file (blanks, commas, `*`, a leading `@`).
+  static std::string line(std::string_view host, std::uint16_t port, const crypto::PublicKey& key);
+
+ private:
+  struct Entry {
+    std::size_t line = 0;
+    std::string patterns;   // lower case; empty: hashed
+    Bytes salt, hash;       // of a hashed name
+    crypto::PublicKey key;  // empty: there is one, but it could not be read
+    bool revoked = false;
+  };
+  void read_line(std::size_t number, std::string_view text);
+  static Result<bool> names(const Entry& entry, std::string_view host);
+  std::vector<Entry> entries_;
+  std::vector<std::string> problems_;
+};
+
+/// An authorized_keys file: who may come in.
+class AuthorizedKeys {
+ public:
+  struct Entry {
+    std::size_t line = 0;
+    crypto::PublicKey key;
+    /// Option name="PATTERN,...": the peer names this key may claim, with `*`, `?` and a leading `!`
+    /// for names it may not. Empty: any.
+    std::vector<std::string> names;
+    std::string comment;
+  };
+  /// The options are name="PATTERN,..." and restrict (which takes away nothing that we would give).
+  /// Lines with others are refused (a restriction that is not understood must not be ignored); so are
+  /// lines that do not parse, whose declared type is not the key's, or that repeat a key of an earlier
+  /// line with other names. They are reported in problems(), as KnownHosts does.
+  static AuthorizedKeys parse(std::string_view text);
+  const Entry* find(const crypto::PublicKey& key) const noexcept;
+  /// Whether `entry` may claim `name`.
+  static bool allows_name(const Entry& entry, std::string_view name) noexcept;
+  const std::vector<Entry>& entries() const noexcept { return entries_; }
+  const std::vector<std::string>& problems() const noexcept { return problems_; }
+
+ private:
+  std::vector<Entry> entries_;
+  std::vector<std::string> problems_;
+};
+
+/// Reads the private key at `path`, or makes an Ed25519 one there (0600, unencrypted, with its .pub
+/// beside it) when there is none. Never overwrites: when another process makes it at the same time,
+/// that one is read; a .pub without its private key is Errc::bad_file. Every error names the file, and
+/// the one for unsafe permissions says which chmod mends it.
+Result<crypto::PrivateKey> load_or_create_identity(const std::string& path, const crypto::PrivateKey::Passphrase& passphrase = {});
+Result<crypto::PrivateKey> load_identity(const std::string& path, const crypto::PrivateKey::Passphrase& passphrase = {});
+
+}  // namespace streamkit

@@ -1,0 +1,339 @@
+// Channel and Incoming: handles. They take the Context's Lock, do what can be done at once inline, and
+// wait for the rest.
+#include "channel_state.hpp"
+#include "deadline.hpp"
+#include "inproc.hpp"
+#include "waiter.hpp"
+
+#include <streamkit/io/stream.hpp>
+
+namespace streamkit {
+namespace {
+
+using Lane = channel::Lane;
+
+const ChannelInfo kNoInfo;
+const Headers kNoHeaders;
+
+// Runs `task` on the state's Context: inline where that is safe, else soon.
+template <class F>
+void on_context(const std::shared_ptr<ChannelState>& state, F task) {
+  io::Context& context = state->context();
+  if (!context.is_current() && io::Context::is_any_current()) {
+    context.post([state, task = std::move(task)]() mutable {
+      task(*state);
+      state->connection()->kick();
+    });
+    return;
+  }
+  const std::shared_ptr<io::Context> keep = state->connection()->context();
+  const io::Context::Lock lock(context);
+  task(*state);
+  state->connection()->kick();
+}
+
+// The blocking form of an operation that `start` begins and that has a number.
+template <class T, class Start>
+Result<T> wait_for(const std::shared_ptr<ChannelState>& state, const Until& until, Start start) {
+  Waiter<T> waiter;
+  std::uint64_t number = 0;
+  {
+    const io::Context::Lock lock(state->context());
+    number = start(*state, waiter.completion());
+    state->connection()->kick();
+  }
+  return waiter.wait(until, [&] {
+    const io::Context::Lock lock(state->context());
+    state->withdraw(number);
+    state->connection()->kick();
+  });
+}
+
+Result<void> check(const std::shared_ptr<ChannelState>& state) {
+  if (!state) return Error(Errc::usage, "an empty Channel");
+  if (io::Context::is_any_current()) return Errc::would_deadlock;
+  return {};
+}
+
+}  // namespace
+
+Channel::Channel(std::shared_ptr<ChannelState> state) : state_(std::move(state)) {}
+
+Channel& Channel::operator=(Channel&& other) noexcept {
+  if (this != &other) {
+    Channel old(std::move(state_));
+    state_ = std::move(other.state_);
+  }
+  return *this;
+}
+
+Channel::~Channel() {
+  if (state_) on_context(std::exchange(state_, nullptr), [](ChannelState& s) { s.drop(); });
+}
+
+const ChannelInfo& Channel::info() const noexcept { return state_ ? state_->info : kNoInfo; }
+const Headers& Channel::response_headers() const noexcept { return state_ ? state_->response_headers : kNoHeaders; }
+io::Context& Channel::context() const noexcept { return state_->context(); }
+
+bool Channel::is_open() const noexcept {
+  if (!state_) return false;
+  const io::Context::Lock lock(state_->context());
+  return state_->is_open();
+}
+
+// ---------------------------------------------------------------- bytes and frames
+
+Result<std::size_t> Channel::read(MutableByteView out, Until until) {
+  if (Result<void> r = check(state_); !r) return r.error();
+  {
+    const io::Context::Lock lock(state_->context());
+    Result<std::size_t> now = state_->try_read(Lane::data, out);
+    if (now || !now.error().is(Errc::would_block)) {
+      state_->connection()->kick();
+      return now;
+    }
+  }
+  return wait_for<std::size_t>(state_, until, [&](ChannelState& s, Completion<std::size_t> done) {
+    return s.read(Lane::data, out, std::move(done));
+  });
+}
+
+Result<void> Channel::write(ByteView bytes, Until until) {
+  if (Result<void> r = check(state_); !r) return r.error();
+  {
+    const io::Context::Lock lock(state_->context());
+    Result<std::size_t> now = state_->try_write(Lane::data, bytes);
+    if (!now && !now.error().is(Errc::would_block)) return now.error();
+    state_->connection()->kick();
+    bytes = bytes.subspan(now ? *now : 0);
+    if (bytes.empty()) return {};
+  }
+  return wait_for<void>(state_, until, [&](ChannelState& s, Completion<void> done) {
+    return s.write(Lane::data, bytes, false, std::move(done));
+  });
+}
+
+Result<Bytes> Channel::read_frame(Until until) {
+  if (Result<void> r = check(state_); !r) return r.error();
+  return wait_for<Bytes>(state_, until, [](ChannelState& s, Completion<Bytes> done) {
+    return s.read_frame(Lane::data, std::move(done));
+  });
+}
+
+Result<void> Channel::write_frame(ByteView frame, Until until) {
+  if (Result<void> r = check(state_); !r) return r.error();
+  return wait_for<void>(state_, until, [&](ChannelState& s, Completion<void> done) {
+    return s.write(Lane::data, frame, true, std::move(done));
+  });
+}
+
+Result<Bytes> Channel::read_error(Until until) {
+  if (Result<void> r = check(state_); !r) return r.error();
+  return wait_for<Bytes>(state_, until, [](ChannelState& s, Completion<Bytes> done) {
+    return s.read_frame(Lane::error, std::move(done));
+  });
+}
+
+Result<void> Channel::write_error(ByteView frame, Until until) {
+  if (Result<void> r = check(state_); !r) return r.error();
+  return wait_for<void>(state_, until, [&](ChannelState& s, Completion<void> done) {
+    return s.write(Lane::error, frame, true, std::move(done));
+  });
+}
+
+void Channel::async_read(MutableByteView out, Completion<std::size_t> done) {
+  on_context(state_, [out, done = std::move(done)](ChannelState& s) mutable { s.read(Lane::data, out, std::move(done)); });
+}
+void Channel::async_write(ByteView bytes, Completion<void> done) {
+  on_context(state_, [bytes, done = std::move(done)](ChannelState& s) mutable {
+    s.write(Lane::data, bytes, false, std::move(done));
+  });
+}
+void Channel::async_read_frame(Completion<Bytes> done) {
+  on_context(state_, [done = std::move(done)](ChannelState& s) mutable { s.read_frame(Lane::data, std::move(done)); });
+}
+void Channel::async_write_frame(ByteView frame, Completion<void> done) {
+  on_context(state_, [frame, done = std::move(done)](ChannelState& s) mutable {
+    s.write(Lane::data, frame, true, std::move(done));
+  });
+}
+void Channel::async_read_error(Completion<Bytes> done) {
+  on_context(state_, [done = std::move(done)](ChannelState& s) mutable { s.read_frame(Lane::error, std::move(done)); });
+}
+void Channel::async_write_error(ByteView frame, Completion<void> done) {
+  on_context(state_, [frame, done = std::move(done)](ChannelState& s) mutable {
+    s.write(Lane::error, frame, true, std::move(done));
+  });
+}
+
+// ---------------------------------------------------------------- readiness
+
+Result<std::size_t> Channel::write_some(ByteView bytes) {
+  if (!state_ || !state_->context().is_current()) return Error(Errc::usage, "write_some() is for the Context's thread");
+  Result<std::size_t> n = state_->try_write(Lane::data, bytes);
+  state_->connection()->kick();
+  return n;
+}
+
+Result<ByteView> Channel::peek() {
+  if (!state_ || !state_->context().is_current()) return Error(Errc::usage, "peek() is for the Context's thread");
+  return state_->peek();
+}
+
+void Channel::consume(std::size_t n) {
+  state_->consume(n);
+  state_->connection()->kick();
+}
+
+void Channel::on_readable(Task task) { state_->on_readable(std::move(task)); }
+void Channel::on_writable(Task task) { state_->on_writable(std::move(task)); }
+
+// ---------------------------------------------------------------- ending
+
+namespace {
+
+// A short command whose answer is there at once.
+template <class F>
+Result<void> command(const std::shared_ptr<ChannelState>& state, F run) {
+  if (!state) return Error(Errc::usage, "an empty Channel");
+  if (io::Context::is_any_current() && !state->context().is_current())
+    return Error(Errc::usage, "called on another Context's thread: post to this channel's");
+  const io::Context::Lock lock(state->context());
+  Result<void> r = run(*state);
+  state->connection()->kick();
+  return r;
+}
+
+}  // namespace
+
+Result<void> Channel::close_write() {
+  return command(state_, [](ChannelState& s) { return s.close_write(); });
+}
+Result<void> Channel::write_trailers(const Headers& trailers) {
+  return command(state_, [&](ChannelState& s) { return s.write_trailers(trailers); });
+}
+Result<void> Channel::close(Status status, Headers trailers) {
+  return command(state_, [&](ChannelState& s) { return s.close(std::move(status), std::move(trailers)); });
+}
+void Channel::reset(Code code, std::string_view message) {
+  if (!state_) return;
+  on_context(state_, [code, text = std::string(message)](ChannelState& s) { s.reset(code, text); });
+}
+
+Result<Closed> Channel::wait_closed(Until until) {
+  if (Result<void> r = check(state_); !r) return r.error();
+  return wait_for<Closed>(state_, until, [](ChannelState& s, Completion<Closed> done) { return s.wait_closed(std::move(done)); });
+}
+void Channel::async_wait_closed(Completion<Closed> done) {
+  on_context(state_, [done = std::move(done)](ChannelState& s) mutable { s.wait_closed(std::move(done)); });
+}
+
+// ---------------------------------------------------------------- channels on this channel
+
+Result<Channel> Channel::open(std::string service, OpenOptions options, Until until) {
+  if (Result<void> r = check(state_); !r) return r.error();
+  Waiter<Channel> waiter;
+  std::shared_ptr<ChannelState> child;
+  {
+    const io::Context::Lock lock(state_->context());
+    child = state_->connection()->open(std::move(service), std::move(options), state_.get(), waiter.completion());
+  }
+  return waiter.wait(until, [&] {
+    const io::Context::Lock lock(state_->context());
+    if (child && child->phase == ChannelState::Phase::opening) child->on_opened = {};
+    if (child) child->reset(Code::cancelled, "the opener stopped waiting");
+  });
+}
+
+void Channel::async_open(std::string service, OpenOptions options, Until until, Completion<Channel> done) {
+  on_context(state_, [service = std::move(service), options = std::move(options), until = std::move(until),
+                      done = std::move(done)](ChannelState& s) mutable {
+    auto child = std::make_shared<std::weak_ptr<ChannelState>>();
+    Completion<Channel> call = with_deadline<Channel>(s.connection()->context(), until, std::move(done),
+                                                      [child] { stop_waiting_for(child->lock()); });
+    *child = s.connection()->open(std::move(service), std::move(options), &s, std::move(call));
+  });
+}
+
+Result<Channel> Channel::accept(Until until) {
+  if (Result<void> r = check(state_); !r) return r.error();
+  return wait_for<Channel>(state_, until, [](ChannelState& s, Completion<Channel> done) { return s.accept(std::move(done)); });
+}
+void Channel::async_accept(Completion<Channel> done) {
+  on_context(state_, [done = std::move(done)](ChannelState& s) mutable { s.accept(std::move(done)); });
+}
+
+// ---------------------------------------------------------------- Incoming
+
+Incoming::Incoming(std::shared_ptr<ChannelState> state) : state_(std::move(state)) {}
+
+Incoming& Incoming::operator=(Incoming&& other) noexcept {
+  if (this != &other) {
+    Incoming old(std::move(state_));
+    state_ = std::move(other.state_);
+  }
+  return *this;
+}
+
+Incoming::~Incoming() {
+  if (state_) refuse(Code::unavailable, "nobody answered");
+}
+
+const ChannelInfo& Incoming::info() const noexcept { return state_->info; }
+
+Result<Channel> Incoming::accept(const Headers& response) {
+  const std::shared_ptr<ChannelState> state = std::exchange(state_, nullptr);
+  if (!state) return Error(Errc::usage, "already answered");
+  const io::Context::Lock lock(state->context());
+  return state->confirm(response);
+}
+
+void Incoming::refuse(Code code, std::string_view message) {
+  if (!state_) return;
+  on_context(std::exchange(state_, nullptr), [code, text = std::string(message)](ChannelState& s) { s.refuse(code, text); });
+}
+
+// ---------------------------------------------------------------- pair
+
+namespace {
+
+// The owner of both ends: hands the second one's channel out as it comes in.
+struct PairOwner final : ConnectionOwner {
+  std::shared_ptr<ChannelState> came;
+  void incoming(Connection&, std::shared_ptr<ChannelState> state) override { came = std::move(state); }
+};
+
+}  // namespace
+
+std::pair<Channel, Channel> Channel::pair(std::string service, OpenOptions options) {
+  // One loop serves every pair of the program: nothing blocks on it.
+  static const std::shared_ptr<io::Context> shared_context = io::Context::make();
+  const std::shared_ptr<io::Context> context = shared_context;
+  auto [link_a, link_b] = InprocLink::pair(context, context);
+  PairOwner owner;
+  Connection::Settings settings;
+  settings.skips_hello = true;
+  settings.is_inproc = true;
+  const io::Context::Lock lock(*context);
+  const auto a = Connection::make(context, &owner, settings);
+  const auto b = Connection::make(context, &owner, settings);
+  link_a->attach(*a, a);
+  link_b->attach(*b, b);
+  a->start(std::move(link_a));
+  b->start(std::move(link_b));
+  options.form = OpenForm::channel;
+  Channel first;
+  Channel second;
+  const std::shared_ptr<ChannelState> state = a->open(std::move(service), std::move(options), nullptr, {});
+  b->kick();
+  if (owner.came) {
+    if (Result<Channel> r = owner.came->confirm({})) second = std::move(*r);
+    a->kick();
+    if (state && state->phase == ChannelState::Phase::open) first = Channel(state);
+  }
+  a->disown();
+  b->disown();
+  return {std::move(first), std::move(second)};
+}
+
+}  // namespace streamkit

@@ -1,0 +1,431 @@
+#include "channel_state.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace streamkit {
+namespace {
+
+// A frame's header and the start of its body leave in one piece; this much of the body is copied
+// for it.
+constexpr std::size_t kFrameHead = 16 * 1024;
+
+}  // namespace
+
+ChannelState::ChannelState(std::shared_ptr<Connection> connection, channel::ChannelId id)
+    : connection_(std::move(connection)), id_(id) {
+  for (LaneState& l : lanes_) l.frames = channel::FrameReader(connection_->settings().max_frame);
+}
+
+ChannelState::~ChannelState() = default;
+
+// ---------------------------------------------------------------- reading
+
+std::uint64_t ChannelState::read(Lane l, MutableByteView out, Completion<std::size_t> done) {
+  lane(l).reads.push_back({++last_number_, ReadBytes{out, std::move(done)}});
+  progress_reads(l);
+  return last_number_;
+}
+
+std::uint64_t ChannelState::read_frame(Lane l, Completion<Bytes> done) {
+  lane(l).reads.push_back({++last_number_, ReadFrame{std::move(done)}});
+  progress_reads(l);
+  return last_number_;
+}
+
+bool ChannelState::is_at_end(Lane l) const noexcept {
+  if (phase == Phase::closed) return released_ || mux().peek(id_, l).empty();
+  return mux().peek(id_, l).empty() && mux().is_eof(id_);
+}
+
+Error ChannelState::end_error() const {
+  if (end_ && !*end_) return end_->error();
+  return closing_ ? Errc::closed : Errc::eof;
+}
+
+Result<std::size_t> ChannelState::try_read(Lane l, MutableByteView out) {
+  if (!lane(l).reads.empty() || closing_) return closing_ ? Errc::closed : Errc::would_block;
+  const ByteView have = released_ ? ByteView{} : mux().peek(id_, l);
+  if (have.empty() || out.empty()) {
+    if (out.empty()) return std::size_t{0};
+    if (is_at_end(l)) return end_error();
+    return Errc::would_block;
+  }
+  const std::size_t n = std::min(have.size(), out.size());
+  std::memcpy(out.data(), have.data(), n);
+  if (Result<void> r = mux().consume(id_, l, n, io::now()); !r) return r.error();
+  release_if_read();
+  return n;
+}
+
+Result<std::optional<Bytes>> ChannelState::try_read_frame(Lane l) {
+  if (closing_) return Errc::closed;
+  LaneState& s = lane(l);
+  while (true) {
+    const ByteView have = released_ ? ByteView{} : mux().peek(id_, l);
+    if (have.empty()) {
+      if (!is_at_end(l)) return std::optional<Bytes>();
+      if (s.frames.is_mid_frame() && end_error().is(Errc::eof))
+        return Error(Errc::protocol, "the data ended inside a frame");
+      return end_error();
+    }
+    if (l == Lane::error &&
+        !is_native) {  // a stock program's stderr has no frames: what is there is one
+      Bytes all = to_bytes(have);
+      if (Result<void> r = mux().consume(id_, l, all.size(), io::now()); !r) return r.error();
+      release_if_read();
+      return std::optional<Bytes>(std::move(all));
+    }
+    std::size_t used = 0;
+    Result<std::optional<Bytes>> frame = s.frames.take(have, used);
+    if (Result<void> r = mux().consume(id_, l, used, io::now()); !r) return r.error();
+    if (!frame) {
+      reset(Code::resource_exhausted, "a frame longer than this side accepts");
+      return frame.error();
+    }
+    if (*frame) {
+      release_if_read();
+      return frame;
+    }
+  }
+}
+
+bool ChannelState::progress_read(Lane l, ReadBytes& r) {
+  if (released_ || mux().peek(id_, l).empty()) {
+    if (!is_at_end(l)) return false;
+    finish(r.done, Result<std::size_t>(end_error()));
+    return true;
+  }
+  const ByteView have = mux().peek(id_, l);
+  const std::size_t n = std::min(have.size(), r.out.size());
+  if (n > 0) std::memcpy(r.out.data(), have.data(), n);
+  if (const Result<void> c = mux().consume(id_, l, n, io::now()); !c) {
+    finish(r.done, Result<std::size_t>(c.error()));
+  } else {
+    finish(r.done, Result<std::size_t>(n));
+  }
+  return true;
+}
+
+bool ChannelState::progress_read(Lane l, ReadFrame& r) {
+  Result<std::optional<Bytes>> frame = try_read_frame(l);
+  if (frame && !*frame) return false;
+  finish(r.done, frame ? Result<Bytes>(std::move(**frame)) : Result<Bytes>(frame.error()));
+  return true;
+}
+
+void ChannelState::progress_reads(Lane l) {
+  std::deque<Read>& reads = lane(l).reads;
+  while (!reads.empty()) {
+    // Taken out first: a frame that is too long resets the channel, and that clears the queue.
+    Read front = std::move(reads.front());
+    reads.pop_front();
+    if (!std::visit([&](auto& what) { return progress_read(l, what); }, front.what)) {
+      reads.push_front(std::move(front));
+      break;
+    }
+  }
+  release_if_read();
+}
+
+Result<ByteView> ChannelState::peek() {
+  if (closing_) return Errc::closed;
+  const ByteView have = released_ ? ByteView{} : mux().peek(id_, Lane::data);
+  if (!have.empty()) return have;
+  if (is_at_end(Lane::data)) return end_error();
+  return Errc::would_block;
+}
+
+void ChannelState::consume(std::size_t n) {
+  if (released_) return;
+  // A failure here is a link that just died; Closed tells.
+  (void)mux().consume(id_, Lane::data, n, io::now());
+  release_if_read();
+}
+
+void ChannelState::on_readable(Task task) {
+  on_readable_ = std::move(task);
+  const Result<ByteView> now = peek();
+  if (on_readable_ && (now || !now.error().is(Errc::would_block)))
+    connection_->complete(std::exchange(on_readable_, {}));
+}
+
+void ChannelState::readable(Lane l) {
+  progress_reads(l);
+  if (l == Lane::data && on_readable_) connection_->complete(std::exchange(on_readable_, {}));
+}
+
+// ---------------------------------------------------------------- writing
+
+std::uint64_t ChannelState::write(Lane l, ByteView bytes, bool framed, Completion<void> done) {
+  const std::uint64_t number = ++last_number_;
+  if (framed && bytes.size() > std::min<std::size_t>(connection_->settings().max_frame,
+                                                     connection_->max_frame_remote())) {
+    finish(done,
+           Result<void>(Error(Errc::frame_too_large, "a frame of " + std::to_string(bytes.size()) +
+                                                         " bytes is longer than max_frame")));
+    return number;
+  }
+  if (wants_end_ || wants_close_ || phase != Phase::open) {
+    const bool reset = end_ && !*end_;
+    finish(done, Result<void>(reset ? end_->error() : Error(Errc::closed)));
+    return number;
+  }
+  const bool has_header = framed && (l == Lane::data || is_native);
+  lane(l).writes.push_back(
+      {number, bytes, has_header ? channel::frame_header(bytes.size()) : std::array<std::byte, 4>{},
+       has_header ? std::size_t{4} : std::size_t{0}, 0, std::move(done)});
+  progress_writes(l);
+  return number;
+}
+
+Result<std::size_t> ChannelState::try_write(Lane l, ByteView bytes) {
+  if (wants_end_ || wants_close_ || phase != Phase::open)
+    return end_ && !*end_ ? end_->error() : Error(Errc::closed);
+  if (!lane(l).writes.empty()) return Errc::would_block;
+  if (bytes.empty()) return std::size_t{0};
+  return mux().write(id_, l, bytes, io::now());
+}
+
+// True: all of it is with the multiplexer.
+Result<bool> ChannelState::progress_write(Lane l, Write& w) {
+  const std::size_t total = w.header_size + w.bytes.size();
+  while (w.sent < total) {
+    Result<std::size_t> took = std::size_t{0};
+    if (w.sent < w.header_size) {
+      std::array<std::byte, 4 + kFrameHead> head;
+      const std::size_t body = std::min(w.bytes.size(), kFrameHead);
+      std::memcpy(head.data(), w.header.data(), 4);
+      if (body > 0) std::memcpy(head.data() + 4, w.bytes.data(), body);
+      took = mux().write(id_, l, ByteView(head).subspan(w.sent, 4 + body - w.sent), io::now());
+    } else {
+      took = mux().write(id_, l, w.bytes.subspan(w.sent - w.header_size), io::now());
+    }
+    if (!took) {
+      if (took.error().is(Errc::would_block)) return false;
+      return took.error();
+    }
+    w.sent += *took;
+  }
+  return true;
+}
+
+void ChannelState::progress_writes(Lane l) {
+  std::deque<Write>& writes = lane(l).writes;
+  while (!writes.empty()) {
+    const Result<bool> done = progress_write(l, writes.front());
+    if (done && !*done) return;
+    finish(writes.front().done, done ? Result<void>() : Result<void>(done.error()));
+    writes.pop_front();
+  }
+  after_writes();
+}
+
+// What was asked to happen once everything is written.
+void ChannelState::after_writes() {
+  if (phase != Phase::open || !lanes_[0].writes.empty() || !lanes_[1].writes.empty()) return;
+  if (wants_end_ && !sent_end_) {
+    sent_end_ = true;
+    (void)mux().end_write(id_);  // it fails only where the channel has ended already
+  }
+  if (wants_close_ && !closing_) {
+    closing_ = true;
+    fail_operations(Errc::closed);
+    (void)mux().close(id_, wants_close_->first, wants_close_->second, io::now());
+  }
+}
+
+void ChannelState::writable() {
+  progress_writes(Lane::error);
+  progress_writes(Lane::data);
+  if (on_writable_ && lane(Lane::data).writes.empty())
+    connection_->complete(std::exchange(on_writable_, {}));
+}
+
+void ChannelState::on_writable(Task task) {
+  on_writable_ = std::move(task);
+  if (on_writable_ && (!is_open() || wants_end_ || mux().writable_bytes(id_, Lane::data) > 0))
+    connection_->complete(std::exchange(on_writable_, {}));
+}
+
+// ---------------------------------------------------------------- ending
+
+Result<void> ChannelState::close_write() {
+  if (phase != Phase::open) return end_ && !*end_ ? end_->error() : Error(Errc::closed);
+  wants_end_ = true;
+  after_writes();
+  return {};
+}
+
+Result<void> ChannelState::write_trailers(const Headers& trailers) {
+  if (phase != Phase::open || wants_end_ || wants_close_) return Errc::closed;
+  if (!lanes_[0].writes.empty())
+    return Error(Errc::usage, "trailers follow the data: wait until what you wrote has completed");
+  return mux().write_trailers(id_, trailers);
+}
+
+Result<void> ChannelState::close(Status status, Headers trailers) {
+  if (phase == Phase::closed) return {};
+  if (phase != Phase::open) return reset(Code::cancelled, {}), Result<void>();
+  if (trailers.wire_size() > channel::kMaxHeaderBytes) return Errc::header_too_large;
+  if (!wants_close_) wants_close_.emplace(std::move(status), std::move(trailers));
+  after_writes();
+  return {};
+}
+
+void ChannelState::reset(Code code, std::string_view message) {
+  if (phase == Phase::opening) {
+    abandoned_ = true;
+    return;
+  }
+  if (phase == Phase::incoming || phase == Phase::session) return refuse(code, message);
+  if (phase == Phase::closed) return;
+  closing_ = true;
+  fail_operations(Errc::closed);
+  (void)mux().reset(id_, code, message, io::now());
+}
+
+void ChannelState::drop() {
+  on_readable_ = {};
+  on_writable_ = {};
+  if (phase == Phase::closed) {
+    if (!released_) {
+      released_ = true;
+      mux().release(id_);
+      connection_->forget(id_);
+    }
+    return;
+  }
+  if (!wants_close_ && !closing_) reset(Code::cancelled, {});
+}
+
+std::uint64_t ChannelState::wait_closed(Completion<Closed> done) {
+  const std::uint64_t number = ++last_number_;
+  if (end_) {
+    finish(done, Result<Closed>(*end_));
+  } else {
+    close_waiters_.push_back({number, std::move(done)});
+  }
+  return number;
+}
+
+void ChannelState::ended(channel::Closed& e) {
+  const bool has_handle = phase == Phase::open && !closing_;
+  phase = Phase::closed;
+  if (e.error) {
+    end_.emplace(*e.error);
+  } else {
+    end_.emplace(Closed{std::move(e.status), std::move(e.trailers)});
+  }
+  const Error why = end_error();
+  for (LaneState& l : lanes_) {
+    for (Write& w : l.writes)
+      finish(w.done, Result<void>(why.is(Errc::eof) ? Error(Errc::closed) : why));
+    l.writes.clear();
+  }
+  for (CloseWaiter& w : close_waiters_) finish(w.done, Result<Closed>(*end_));
+  close_waiters_.clear();
+  for (Accept& a : accepts_) finish(a.done, Result<Channel>(why));
+  accepts_.clear();
+  attached_.clear();
+  readable(Lane::data);
+  progress_reads(Lane::error);
+  if (on_writable_) connection_->complete(std::exchange(on_writable_, {}));
+  if (on_opened) finish(on_opened, Result<Channel>(why));
+  on_opened = {};
+  if (!has_handle) return drop();
+  release_if_read();
+}
+
+std::optional<Error> ChannelState::failure() const {
+  if (end_ && !*end_) return end_->error();
+  if (end_)
+    return (*end_)->status.ok() ? std::nullopt
+                                : std::optional<Error>(Error(Errc::reset, (*end_)->status));
+  if (const std::optional<Status> s = mux().status(id_); s && !s->ok())
+    return Error(Errc::reset, *s);
+  return std::nullopt;
+}
+
+// The multiplexer keeps a closed channel's unread bytes until they are read or given up.
+void ChannelState::release_if_read() {
+  if (phase != Phase::closed || released_) return;
+  if (!mux().peek(id_, Lane::data).empty() || !mux().peek(id_, Lane::error).empty()) return;
+  released_ = true;
+  mux().release(id_);
+  connection_->forget(id_);
+}
+
+void ChannelState::fail_operations(const Error& error) {
+  for (LaneState& l : lanes_) {
+    for (Read& r : l.reads) {
+      if (auto* bytes = std::get_if<ReadBytes>(&r.what)) {
+        finish(bytes->done, Result<std::size_t>(error));
+      } else {
+        finish(std::get<ReadFrame>(r.what).done, Result<Bytes>(error));
+      }
+    }
+    l.reads.clear();
+    for (Write& w : l.writes) finish(w.done, Result<void>(error));
+    l.writes.clear();
+  }
+  for (Accept& a : accepts_) finish(a.done, Result<Channel>(error));
+  accepts_.clear();
+  for (const auto& child : std::exchange(attached_, {}))
+    child->refuse(Code::unavailable, "the channel it was attached to has closed");
+}
+
+void ChannelState::withdraw(std::uint64_t operation) {
+  const auto is_it = [operation](const auto& op) { return op.number == operation; };
+  for (LaneState& l : lanes_) {
+    std::erase_if(l.reads, is_it);
+    const auto w = std::find_if(l.writes.begin(), l.writes.end(), is_it);
+    if (w == l.writes.end()) continue;
+    const bool cut = w->sent > 0 && w->header_size > 0;
+    l.writes.erase(w);
+    if (cut) return reset(Code::deadline_exceeded, "a frame was cut off by its writer's deadline");
+    return progress_writes(&l == &lanes_[0] ? Lane::data : Lane::error);
+  }
+  std::erase_if(accepts_, is_it);
+  std::erase_if(close_waiters_, is_it);
+}
+
+// ---------------------------------------------------------------- channels on this channel
+
+void ChannelState::attach(std::shared_ptr<ChannelState> child) {
+  if (attached_.size() >= connection_->settings().accept_backlog)
+    return child->refuse(Code::resource_exhausted, "too many channels wait to be accepted");
+  attached_.push_back(std::move(child));
+  give_accepts();
+}
+
+std::uint64_t ChannelState::accept(Completion<Channel> done) {
+  const std::uint64_t number = ++last_number_;
+  accepts_.push_back({number, std::move(done)});
+  if (phase == Phase::closed || closing_) {
+    finish(accepts_.back().done,
+           Result<Channel>(end_error().is(Errc::eof) ? Error(Errc::closed) : end_error()));
+    accepts_.pop_back();
+  } else {
+    give_accepts();
+  }
+  return number;
+}
+
+// Confirming drives the connection, which may bring more channels and end up here again: both are
+// taken out of their queues first.
+void ChannelState::give_accepts() {
+  while (!accepts_.empty() && !attached_.empty()) {
+    const std::shared_ptr<ChannelState> child = std::move(attached_.front());
+    attached_.pop_front();
+    Accept accept = std::move(accepts_.front());
+    accepts_.pop_front();
+    if (Result<Channel> channel = child->confirm({})) {
+      finish(accept.done, std::move(channel));
+    } else {
+      accepts_.push_front(std::move(accept));  // its opener has gone
+    }
+  }
+}
+
+}  // namespace streamkit

@@ -1,0 +1,164 @@
+// ChannelState: one channel between the application's operations and the multiplexer. It queues reads
+// and writes in order, puts frames together, and knows how the channel ended.
+//
+// On the connection's Context only; Channel (the handle) takes the Lock.
+#pragma once
+
+#include "connection.hpp"
+
+#include <streamkit/channel/frame.hpp>
+
+#include <array>
+#include <deque>
+#include <optional>
+#include <variant>
+
+namespace streamkit {
+
+class ChannelState final : public std::enable_shared_from_this<ChannelState> {
+ public:
+  using Lane = channel::Lane;
+  enum class Phase {
+    opening,   // we asked
+    session,   // a stock client's session: waits for what it wants to run
+    incoming,  // the other side asked; nobody has answered
+    open,
+    closed,    // ended; what was received may still be read
+  };
+
+  ChannelState(std::shared_ptr<Connection> connection, channel::ChannelId id);
+  ~ChannelState();
+
+  // ---- what the handle does. Each operation has a number by which it can be withdrawn.
+  std::uint64_t read(Lane lane, MutableByteView out, Completion<std::size_t> done);
+  std::uint64_t read_frame(Lane lane, Completion<Bytes> done);
+  std::uint64_t write(Lane lane, ByteView bytes, bool framed, Completion<void> done);
+  std::uint64_t accept(Completion<Channel> done);
+  std::uint64_t wait_closed(Completion<Closed> done);
+  /// Its completion will not be called. A write that was partly sent resets the channel: what follows
+  /// it would not be where the other side expects it.
+  void withdraw(std::uint64_t operation);
+
+  /// Reads what is there already, without queueing; would_block when others wait or nothing is there.
+  Result<std::size_t> try_read(Lane lane, MutableByteView out);
+  Result<std::optional<Bytes>> try_read_frame(Lane lane);
+  /// Writes at once; what is left (or all of it, when others wait) is for write().
+  Result<std::size_t> try_write(Lane lane, ByteView bytes);
+  Result<ByteView> peek();
+  void consume(std::size_t n);
+  void on_readable(Task task);
+  void on_writable(Task task);
+
+  Result<void> close_write();
+  Result<void> write_trailers(const Headers& trailers);
+  Result<void> close(Status status, Headers trailers);
+  void reset(Code code, std::string_view message);
+  /// The last handle is gone.
+  void drop();
+
+  // ---- answers to the other side's open
+  Result<Channel> confirm(const Headers& response);
+  void refuse(Code code, std::string_view message);
+
+  // ---- events of the multiplexer
+  void opened(channel::Opened& e);
+  void open_failed(const channel::OpenFailed& e);
+  void readable(Lane lane);
+  void writable();
+  void requested(channel::Request& e);
+  void replied(bool ok);
+  void ended(channel::Closed& e);
+  void attach(std::shared_ptr<ChannelState> child);
+
+  /// A stock server's session: what to run once it is open.
+  void run_in_session(OpenForm form, std::string service, Headers environment);
+
+  // Set by the connection when it makes the state.
+  ChannelInfo info;
+  Headers response_headers;
+  Phase phase = Phase::opening;
+  bool is_native = true;      ///< channel@streamkit: the error lane has frames, close has a status
+  Completion<Channel> on_opened;
+
+  channel::ChannelId id() const noexcept { return id_; }
+  const std::shared_ptr<Connection>& connection() const noexcept { return connection_; }
+  io::Context& context() const noexcept { return *connection_->context(); }
+  bool is_open() const noexcept { return phase == Phase::open && !closing_; }
+  /// The status the other side has sent so far (it precedes the end of data).
+  std::optional<Error> failure() const;
+
+ private:
+  struct ReadBytes {
+    MutableByteView out;
+    Completion<std::size_t> done;
+  };
+  struct ReadFrame {
+    Completion<Bytes> done;
+  };
+  struct Read {
+    std::uint64_t number;
+    std::variant<ReadBytes, ReadFrame> what;
+  };
+  struct Write {
+    std::uint64_t number;
+    ByteView bytes;
+    std::array<std::byte, 4> header;
+    std::size_t header_size;
+    std::size_t sent;  // of header and bytes together
+    Completion<void> done;
+  };
+  struct Accept {
+    std::uint64_t number;
+    Completion<Channel> done;
+  };
+  struct CloseWaiter {
+    std::uint64_t number;
+    Completion<Closed> done;
+  };
+  struct LaneState {
+    std::deque<Read> reads;
+    std::deque<Write> writes;
+    channel::FrameReader frames;
+  };
+
+  LaneState& lane(Lane l) noexcept { return lanes_[static_cast<std::size_t>(l)]; }
+  channel::Multiplexer& mux() const noexcept { return connection_->mux(); }
+  void progress_reads(Lane l);
+  bool progress_read(Lane l, ReadBytes& r);
+  bool progress_read(Lane l, ReadFrame& r);
+  void progress_writes(Lane l);
+  Result<bool> progress_write(Lane l, Write& w);
+  void after_writes();
+  void give_accepts();
+  void fail_operations(const Error& error);
+  Error end_error() const;
+  bool is_at_end(Lane l) const noexcept;
+  void release_if_read();
+  void start_service();
+
+  template <class T>
+  void finish(Completion<T>& done, Result<T> result) {
+    connection_->complete([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
+  }
+
+  const std::shared_ptr<Connection> connection_;
+  const channel::ChannelId id_;
+  std::uint64_t last_number_ = 0;
+  std::array<LaneState, 2> lanes_;
+  std::deque<Accept> accepts_;
+  std::deque<std::shared_ptr<ChannelState>> attached_;
+  std::deque<CloseWaiter> close_waiters_;
+  std::optional<Result<Closed>> end_;
+  Task on_readable_, on_writable_;
+  bool closing_ = false, wants_end_ = false, sent_end_ = false, released_ = false, abandoned_ = false;
+  std::optional<std::pair<Status, Headers>> wants_close_;
+  // stock sessions
+  std::size_t environment_bytes_ = 0;
+  OpenForm session_form_ = OpenForm::session_subsystem;  // ours: exec or subsystem
+  bool owes_reply_ = false;  // to the request that started the service
+};
+
+/// The opener of `child` has given up: when it opens after all, it is reset. Nothing for nullptr.
+void stop_waiting_for(const std::shared_ptr<ChannelState>& child);
+
+}  // namespace streamkit

@@ -1,0 +1,517 @@
+#include "connection.hpp"
+
+#include "channel_state.hpp"
+
+#include <streamkit/base/text.hpp>
+
+namespace streamkit {
+namespace {
+
+constexpr int kMissesAllowed = 3;              // unanswered keepalives before a link counts as dead
+constexpr std::size_t kOwedHighWater = 1 << 20;  // answers we owe before we stop reading
+constexpr int kRoundsInARow = 64;              // turns of one drive before others get the loop
+
+}  // namespace
+
+Connection::Connection(std::shared_ptr<io::Context> context, ConnectionOwner* owner, Settings settings)
+    : context_(std::move(context)),
+      owner_(owner),
+      settings_(std::move(settings)),
+      mux_(port_, settings_.channels),
+      timer_(*context_) {
+  info_.link = settings_.id;
+  info_.endpoint = settings_.endpoint;
+  info_.address = settings_.address;
+  info_.outgoing = settings_.outgoing;
+  info_.native = settings_.is_inproc;
+  info_.key = settings_.inproc_key;
+  native_ = settings_.is_inproc;
+}
+
+Connection::~Connection() = default;
+
+std::shared_ptr<Connection> Connection::make(std::shared_ptr<io::Context> context, ConnectionOwner* owner, Settings settings) {
+  return std::shared_ptr<Connection>(
+      new Connection(std::move(context), owner, std::move(settings)), [](Connection* connection) {
+        const std::shared_ptr<io::Context> its = connection->context();
+        if (!its->is_current() && io::Context::is_any_current()) return its->post([connection] { delete connection; });
+        const io::Context::Lock lock(*its);
+        delete connection;
+      });
+}
+
+void Connection::start(std::unique_ptr<Link> link) {
+  link_ = std::move(link);
+  port_.link = link_.get();
+  link_->start();
+  if (settings_.skips_hello) {
+    go_up();
+  } else if (settings_.is_inproc) {
+    phase_ = Phase::hello;
+    send_hello();
+  }
+  kick();
+}
+
+// ---------------------------------------------------------------- the loop
+
+void Connection::link_active() {
+  const std::shared_ptr<Connection> self = shared_from_this();
+  drive();
+  drain();
+  // The link may be what called us; it lives until this call has unwound.
+  if (is_down()) context_->post([self] {});
+}
+
+void Connection::drive() {
+  if (driving_) {
+    again_ = true;
+    return;
+  }
+  driving_ = true;
+  int rounds = 0;
+  do {
+    again_ = false;
+    if (!is_down()) link_->pump();
+    bool more = handle_events();
+    if (!is_down()) {
+      const TimePoint now = io::now();
+      if (const Result<void> r = mux_.port_ready(now); !r) {
+        fail(r.error());
+        more = true;
+      } else {
+        more = handle_events() || more;
+        const bool had_output = port_.sendable_bytes() == 0;
+        flushed_ = link_->flush();
+        if (flushed_ && had_output && port_.sendable_bytes() > 0) more = true;  // room again: fill it
+      }
+    }
+    again_ = again_ || more;
+    if (again_ && ++rounds == kRoundsInARow) {
+      context_->post([weak = weak_from_this()] {
+        if (const auto self = weak.lock()) self->link_active();
+      });
+      break;
+    }
+  } while (again_);
+  driving_ = false;
+  arm_timer();
+}
+
+void Connection::kick() {
+  const std::shared_ptr<Connection> self = shared_from_this();
+  drive();
+  if (ready_.empty() || draining_ || drain_posted_) return;
+  drain_posted_ = true;
+  context_->post([self] {
+    self->drain_posted_ = false;
+    self->drain();
+  });
+}
+
+void Connection::complete(Task task) {
+  ready_.push_back(std::move(task));
+  if (!driving_ && !draining_ && !drain_posted_) {
+    drain_posted_ = true;
+    context_->post([self = shared_from_this()] {
+      self->drain_posted_ = false;
+      self->drain();
+    });
+  }
+}
+
+void Connection::drain() {
+  if (draining_) return;
+  draining_ = true;
+  while (!ready_.empty()) {
+    Task task = std::move(ready_.front());
+    ready_.pop_front();
+    task();
+  }
+  draining_ = false;
+}
+
+bool Connection::handle_events() {
+  bool any = false;
+  while (std::optional<channel::Event> event = mux_.poll_event()) {
+    any = true;
+    std::visit(
+        [this](auto& e) {
+          using E = std::decay_t<decltype(e)>;
+          if constexpr (std::is_same_v<E, channel::Opening> || std::is_same_v<E, channel::GlobalRequest> ||
+                        std::is_same_v<E, channel::GlobalReply>) {
+            handle(e);
+          } else if (const std::shared_ptr<ChannelState> state = find(e.id)) {
+            if constexpr (std::is_same_v<E, channel::Opened>) state->opened(e);
+            if constexpr (std::is_same_v<E, channel::OpenFailed>) channels_.erase(e.id), state->open_failed(e);
+            if constexpr (std::is_same_v<E, channel::Readable>) state->readable(e.lane);
+            if constexpr (std::is_same_v<E, channel::Writable>) state->writable();
+            if constexpr (std::is_same_v<E, channel::Request>) state->requested(e);
+            if constexpr (std::is_same_v<E, channel::RequestReply>) state->replied(e.ok);
+            if constexpr (std::is_same_v<E, channel::Closed>) state->ended(e);
+          }
+        },
+        *event);
+  }
+  return any;
+}
+
+std::shared_ptr<ChannelState> Connection::find(channel::ChannelId id) const {
+  const auto it = channels_.find(id);
+  return it == channels_.end() ? nullptr : it->second;
+}
+
+std::shared_ptr<ChannelState> Connection::add(channel::ChannelId id) {
+  auto state = std::make_shared<ChannelState>(shared_from_this(), id);
+  state->info.remote = info_;
+  channels_[id] = state;
+  return state;
+}
+
+void Connection::forget(channel::ChannelId id) { channels_.erase(id); }
+
+// ---------------------------------------------------------------- opens
+
+std::shared_ptr<ChannelState> Connection::open(std::string service, OpenOptions options, ChannelState* parent,
+                                               Completion<Channel> done) {
+  const TimePoint now = io::now();
+  Result<channel::ChannelId> id = Errc::closed;
+  Bytes extra;
+  wire::Writer writer(extra);
+  std::string type(channel::kChannelType);
+  switch (options.form) {
+    case OpenForm::channel: {
+      if (!native_) {
+        id = Error(Errc::usage, "the other side is stock SSH software: open a session, direct-tcpip or direct-streamlocal");
+        break;
+      }
+      channel::OpenInfo open;
+      open.service = service;
+      open.headers = options.headers;
+      open.framed = options.framed;
+      open.priority = options.priority;
+      open.first = std::move(options.first);
+      id = mux_.open_service(std::move(open), parent ? std::optional(parent->id()) : std::nullopt, now);
+      break;
+    }
+    case OpenForm::session_exec:
+    case OpenForm::session_subsystem:
+      type = "session";
+      id = mux_.open(type, {}, now, options.priority);
+      break;
+    case OpenForm::direct_tcpip: {
+      type = "direct-tcpip";
+      const std::size_t colon = service.rfind(':');
+      unsigned long port = 0;
+      if (colon != std::string::npos) port = std::strtoul(service.c_str() + colon + 1, nullptr, 10);
+      if (port == 0 || port > 65535) {
+        id = Error(Errc::usage, "direct-tcpip needs HOST:PORT");
+        break;
+      }
+      writer.string(service.substr(0, colon)).u32(static_cast<std::uint32_t>(port)).string("127.0.0.1").u32(0);
+      id = mux_.open(type, extra, now, options.priority);
+      break;
+    }
+    case OpenForm::direct_streamlocal:
+      type = "direct-streamlocal@openssh.com";
+      writer.string(service).string("").u32(0);
+      id = mux_.open(type, extra, now, options.priority);
+      break;
+  }
+  if (is_down()) id = Errc::connection_lost;
+  if (!id) {
+    complete([done = std::move(done), error = id.error()]() mutable { done(error); });
+    return nullptr;
+  }
+  const std::shared_ptr<ChannelState> state = add(*id);
+  state->on_opened = std::move(done);
+  state->is_native = options.form == OpenForm::channel;
+  state->info.service = service;
+  state->info.headers = options.headers;
+  state->info.type = type;
+  state->info.framed = options.framed;
+  if (type == "session") state->run_in_session(options.form, std::move(service), std::move(options.headers));
+  kick();
+  return state;
+}
+
+std::shared_ptr<ChannelState> Connection::open_forwarded(const ForwardRequest& granted, std::uint32_t port,
+                                                         const std::string& originator_host,
+                                                         std::uint16_t originator_port, Completion<Channel> done) {
+  Bytes extra;
+  wire::Writer writer(extra);
+  writer.string(granted.bind);
+  if (granted.is_path) {
+    writer.string("");
+  } else {
+    writer.u32(port).string(originator_host).u32(originator_port);
+  }
+  const std::string type = granted.is_path ? "forwarded-streamlocal@openssh.com" : "forwarded-tcpip";
+  const Result<channel::ChannelId> id =
+      is_down() ? Result<channel::ChannelId>(Errc::connection_lost) : mux_.open(type, extra, io::now());
+  if (!id) {
+    complete([done = std::move(done), error = id.error()]() mutable { done(error); });
+    return nullptr;
+  }
+  const std::shared_ptr<ChannelState> state = add(*id);
+  state->on_opened = std::move(done);
+  state->is_native = false;
+  state->info.service = granted.bind;
+  state->info.type = type;
+  kick();
+  return state;
+}
+
+void Connection::handle(channel::Opening& e) {
+  const auto refuse = [&](channel::OpenFailure reason, std::string_view words) { (void)mux_.refuse(e.id, reason, words); };
+  if (phase_ != Phase::up) return refuse(channel::OpenFailure::prohibited, "the link is not up yet");
+  if (e.type == "session") return handle_session_open(e);
+
+  ChannelInfo info;
+  info.remote = info_;
+  info.type = e.type;
+  if (e.info) {
+    info.service = std::move(e.info->service);
+    info.headers = std::move(e.info->headers);
+    info.framed = e.info->framed;
+    info.deadline = std::chrono::milliseconds(e.info->deadline_ms);
+  } else {
+    wire::Reader reader(e.extra);
+    if (e.type == "direct-tcpip") {
+      info.service = std::string(reader.text());
+      const std::uint32_t port = reader.u32();
+      info.headers.add("port", std::to_string(port));
+      info.headers.add("originator", std::string(reader.text()));
+      if (reader.u32() > 65535 || port > 65535) reader.fail();
+    } else if (e.type == "direct-streamlocal@openssh.com") {
+      info.service = std::string(reader.text());
+      while (info.service.starts_with('/')) info.service.erase(0, 1);
+      reader.string();
+      reader.u32();
+    } else {
+      return refuse(channel::OpenFailure::unknown_type, "unknown channel type");
+    }
+    if (!reader.end() || !channel::is_valid_service_name(info.service))
+      return refuse(channel::OpenFailure::prohibited, "malformed open");
+  }
+  Result<void> allowed;  // the ends of a pair have nobody to ask
+  if (!owner_ && !settings_.skips_hello) allowed = Errc::shutting_down;
+  if (owner_) allowed = owner_->authorize(OpenRequest{info_, info.service, info.headers, info.type});
+  if (!allowed) return refuse(channel::OpenFailure::prohibited, "permission_denied: " + allowed.error().message());
+  const std::shared_ptr<ChannelState> parent = e.parent ? find(*e.parent) : nullptr;
+  if (e.parent && (!parent || !parent->is_open()))
+    return refuse(channel::OpenFailure::connect_failed, "unavailable: the channel it was to be attached to has closed");
+  const std::shared_ptr<ChannelState> state = add(e.id);
+  state->info = std::move(info);
+  state->phase = ChannelState::Phase::incoming;
+  state->is_native = e.info.has_value();
+  if (parent) return parent->attach(state);
+  if (owner_) return owner_->incoming(*this, state);
+  state->refuse(Code::failed_precondition, "open on the channel: a pair has no peers");
+}
+
+// A session says what it wants by requests; it is confirmed first, and bounded by max_channels.
+void Connection::handle_session_open(channel::Opening& e) {
+  const std::shared_ptr<ChannelState> state = add(e.id);
+  state->phase = ChannelState::Phase::session;
+  state->is_native = false;
+  state->info.type = "session";
+  (void)mux_.confirm_raw(e.id, {}, io::now());
+}
+
+// ---------------------------------------------------------------- who is there
+
+Result<void> Connection::judge_host_key(const crypto::PublicKey& key) {
+  if (!owner_) return Errc::shutting_down;
+  const Result<void> verdict = owner_->judge_host_key(*this, key);
+  if (verdict) info_.key = key;
+  return verdict;
+}
+
+Result<void> Connection::judge_key(const std::string& user, const crypto::PublicKey& key, bool verified) {
+  return owner_ ? owner_->judge_key(*this, user, key, verified) : Result<void>(Errc::shutting_down);
+}
+
+Result<void> Connection::judge_password(const std::string& user, std::string_view password) {
+  return owner_ ? owner_->judge_password(*this, user, password) : Result<void>(Errc::shutting_down);
+}
+
+void Connection::link_banner(const std::string& text) {
+  if (owner_) owner_->log("info", "the other side says: " + escape(text, 4096));
+}
+
+void Connection::link_authenticated(const std::string& user, const crypto::PublicKey& key) {
+  if (const ssh::ConnectionInfo* ssh = link_->info()) info_.software = escape(ssh->remote_version, 255);
+  info_.native = native_;
+  if (!settings_.outgoing) {
+    info_.name = user;
+    info_.key = key;
+  }
+  if (native_) {
+    phase_ = Phase::hello;
+    send_hello();
+  } else {
+    go_up();
+  }
+}
+
+void Connection::send_hello() {
+  const Result<std::uint64_t> token = mux_.global_request(channel::kHelloRequest, true, settings_.hello.encode());
+  if (!token) return fail(token.error());
+  hello_token_ = *token;
+}
+
+Result<void> Connection::check_hello(const channel::Hello& hello) const {
+  if (hello.version != channel::kProtocolVersion)
+    return Error(Errc::version_mismatch, "the other side speaks version " + std::to_string(hello.version) +
+                                             " of our protocol, this side " + std::to_string(channel::kProtocolVersion));
+  const std::string& ours = settings_.hello.app;
+  if (!ours.empty() && !hello.app.empty() && ours != hello.app)
+    return Error(Errc::version_mismatch, "the other side is the application '" + escape(hello.app, 255) + "', this side '" + ours + "'");
+  return {};
+}
+
+void Connection::handle_hello(const channel::GlobalRequest& e) {
+  const auto reply = [&](bool ok, ByteView payload) {
+    if (e.want_reply) (void)mux_.reply_global(ok, payload);
+  };
+  if (phase_ != Phase::hello || hello_heard_) return reply(false, {});
+  const Result<channel::Hello> hello = channel::Hello::decode(e.payload);
+  if (!hello) {
+    reply(false, {});
+    return fail(Error(Errc::protocol, "malformed hello"));
+  }
+  Result<void> verdict = check_hello(*hello);
+  if (verdict && owner_) verdict = owner_->judge_hello(*this, *hello);
+  reply(verdict.has_value(), verdict ? ByteView(settings_.hello.encode()) : ByteView(channel::encode_status(
+      Status(code_of(verdict.error().code()), std::string(verdict.error().code().message()), verdict.error().message()))));
+  if (!verdict) return fail(verdict.error());
+  hello_heard_ = true;
+  accept_hello(*hello);
+}
+
+void Connection::accept_hello(const channel::Hello& hello) {
+  info_.name = hello.peer_name;
+  max_frame_remote_ = hello.max_frame == 0 ? 0xffffffff : hello.max_frame;
+  if (hello_heard_ && hello_token_ == 0) go_up();
+}
+
+// The reply to our hello: the other side takes us.
+void Connection::handle(channel::GlobalReply& e) {
+  if (e.token == ping_token_ && ping_token_ != 0) {
+    ping_token_ = 0;
+    pings_missed_ = 0;
+    info_.round_trip = io::now() - ping_sent_;
+    mux_.set_round_trip(info_.round_trip);
+    return;
+  }
+  if (e.token != hello_token_ || phase_ != Phase::hello) return;
+  hello_token_ = 0;
+  if (!e.ok) {
+    const Result<Status> why = channel::decode_status(e.payload);
+    const bool name = why && why->code == Code::already_exists;
+    return fail(Error(name ? Errc::name_taken : Errc::version_mismatch,
+                      why ? "the other side refused us: " + escape(why->message, 512) : "the other side refused our hello"));
+  }
+  if (hello_heard_) go_up();
+}
+
+void Connection::go_up() {
+  if (phase_ == Phase::up || phase_ == Phase::down) return;
+  phase_ = Phase::up;
+  was_up_ = true;
+  info_.native = native_;
+  if (owner_) owner_->connection_up(*this);
+}
+
+void Connection::handle(channel::GlobalRequest& e) {
+  if (e.type == channel::kHelloRequest) return handle_hello(e);
+  const auto reply = [&](bool ok, ByteView payload = {}) {
+    if (e.want_reply) (void)mux_.reply_global(ok, payload);
+  };
+  if (e.type == "keepalive@openssh.com") return reply(true);
+  ForwardRequest forward;
+  forward.from = info_;
+  forward.cancel = e.type.starts_with("cancel-");
+  const std::string_view type = std::string_view(e.type).substr(forward.cancel ? 7 : 0);
+  forward.is_path = type == "streamlocal-forward@openssh.com";
+  if (phase_ != Phase::up || (!forward.is_path && type != "tcpip-forward")) return reply(false);
+  wire::Reader reader(e.payload);
+  forward.bind = std::string(reader.text());
+  if (!forward.is_path) forward.port = reader.u32();
+  if (!reader.end() || forward.port > 65535 || !owner_) return reply(false);
+  const Result<std::uint32_t> port = owner_->forward(*this, forward);
+  Bytes payload;
+  if (port && !forward.is_path && !forward.cancel && forward.port == 0) wire::Writer(payload).u32(*port);
+  reply(port.has_value(), payload);
+}
+
+// ---------------------------------------------------------------- the end, and time
+
+Result<void> Connection::link_payload(ByteView payload) { return mux_.handle_payload(payload, io::now()); }
+
+bool Connection::is_congested() const { return mux_.owed_bytes() > kOwedHighWater; }
+
+void Connection::fail(const Error& why) {
+  if (is_down()) return;
+  const std::shared_ptr<Connection> self = shared_from_this();
+  if (link_) link_->close(why);
+  link_down(why);
+  kick();
+}
+
+void Connection::link_down(const Error& error) {
+  if (is_down()) return;
+  phase_ = Phase::down;
+  context_->post([self = shared_from_this()] {});  // outlive whoever is calling
+  port_.link = nullptr;
+  timer_.cancel();
+  mux_.link_lost(error);
+  again_ = true;
+  if (ConnectionOwner* owner = owner_) owner->connection_down(*this, error);
+  if (!driving_) kick();
+}
+
+void Connection::arm_timer() {
+  if (is_down()) return;
+  TimePoint next = std::min(link_->next_timeout(), mux_.next_timeout().value_or(kNever));
+  if (is_up() && !settings_.is_inproc && settings_.heartbeat > Duration::zero()) {
+    const TimePoint quiet_since = ping_token_ != 0 ? std::max(ping_sent_, link_->last_input()) : link_->last_input();
+    next = std::min(next, after(quiet_since, settings_.heartbeat));
+  }
+  if (next >= armed_) return;  // the timer looks again when it rings
+  armed_ = next;
+  timer_.start(next, [this] { on_timer(); });
+}
+
+void Connection::on_timer() {
+  const std::shared_ptr<Connection> self = shared_from_this();
+  armed_ = kNever;
+  const TimePoint now = io::now();
+  if (is_down()) return;
+  if (const TimePoint t = link_->next_timeout(); t <= now) (void)link_->handle_timeout();  // Disconnected follows
+  if (!is_down() && mux_.next_timeout().value_or(kNever) <= now) {
+    if (const Result<void> r = mux_.handle_timeout(now); !r) fail(r.error());
+  }
+  if (is_up()) keep_alive(now);
+  link_active();
+}
+
+void Connection::keep_alive(TimePoint now) {
+  if (settings_.is_inproc || settings_.heartbeat <= Duration::zero()) return;
+  if (now < after(link_->last_input(), settings_.heartbeat)) {
+    pings_missed_ = 0;
+    return;
+  }
+  if (ping_token_ != 0) {
+    if (now < after(ping_sent_, settings_.heartbeat)) return;
+    if (++pings_missed_ >= kMissesAllowed)
+      return fail(Error(Errc::connection_lost, "no answer to " + std::to_string(kMissesAllowed) + " keepalives"));
+  }
+  const Result<std::uint64_t> token = mux_.global_request("keepalive@openssh.com", true, {});
+  if (!token) return;  // too many are unanswered already: the next miss ends it
+  ping_token_ = *token;
+  ping_sent_ = now;
+}
+
+}  // namespace streamkit

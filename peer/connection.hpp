@@ -1,0 +1,167 @@
+// Connection: one link to one remote peer, its multiplexer and its channels. The only drive loop.
+//
+// Everything here runs on the connection's Context. Work comes from two sides: the link (bytes, time)
+// and the application (commands through ChannelState). Both end in drive(), which lets payloads in,
+// handles what the multiplexer has to say, sends what is queued, and only then calls completions, from
+// a list, never from inside parsing.
+#pragma once
+
+#include "link.hpp"
+
+#include <streamkit/channel/multiplexer.hpp>
+#include <streamkit/io/context.hpp>
+#include <streamkit/peer/options.hpp>
+#include <streamkit/peer/peer.hpp>
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+
+namespace streamkit {
+
+class ChannelState;
+class Connection;
+
+/// What a connection asks of, and tells, the peer (or the pair) that owns it. On the Context.
+class ConnectionOwner {
+ public:
+  virtual Result<void> judge_host_key(Connection&, const crypto::PublicKey&) { return Errc::host_key_unknown; }
+  virtual Result<void> judge_key(Connection&, const std::string&, const crypto::PublicKey&, bool) {
+    return Errc::auth_denied;
+  }
+  virtual Result<void> judge_password(Connection&, const std::string&, std::string_view) { return Errc::auth_denied; }
+  /// The hello is in: may the link come up under this name?
+  virtual Result<void> judge_hello(Connection&, const channel::Hello&) { return {}; }
+  virtual void connection_up(Connection&) {}
+  virtual void connection_down(Connection&, const Error&) {}
+  /// A service was asked for and authorised; not attached to a channel.
+  virtual void incoming(Connection&, std::shared_ptr<ChannelState>) = 0;
+  virtual Result<void> authorize(const OpenRequest&) { return {}; }
+  virtual Result<std::uint32_t> forward(Connection&, const ForwardRequest&) { return Errc::refused; }
+  virtual void log(std::string_view, std::string_view) {}
+
+ protected:
+  ~ConnectionOwner() = default;
+};
+
+class Connection final : public std::enable_shared_from_this<Connection>, public LinkOwner {
+ public:
+  struct Settings {
+    std::uint64_t id = 0;
+    std::string endpoint;
+    std::string address;
+    bool outgoing = false;
+    bool skips_hello = false;         ///< Channel::pair: there is nobody to introduce
+    bool is_inproc = false;
+    crypto::PublicKey inproc_key;
+    channel::Hello hello;             ///< ours
+    channel::Limits channels;
+    std::size_t max_frame = channel::kDefaultMaxFrame;
+    std::size_t accept_backlog = 1024;
+    Duration heartbeat = std::chrono::seconds(15);
+  };
+
+  /// Whoever drops the last reference, and wherever: the connection goes on its Context.
+  static std::shared_ptr<Connection> make(std::shared_ptr<io::Context> context, ConnectionOwner* owner, Settings settings);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  /// Takes the link and starts it.
+  void start(std::unique_ptr<Link> link);
+  /// Closes the link, saying why; every channel ends with the error.
+  void fail(const Error& why);
+  /// The owner goes away: nothing is asked or told any more.
+  void disown() noexcept { owner_ = nullptr; }
+
+  // ---- for channels
+  std::shared_ptr<ChannelState> open(std::string service, OpenOptions options, ChannelState* parent,
+                                     Completion<Channel> done);
+  std::shared_ptr<ChannelState> open_forwarded(const ForwardRequest& granted, std::uint32_t port,
+                                               const std::string& originator_host, std::uint16_t originator_port,
+                                               Completion<Channel> done);
+  channel::Multiplexer& mux() noexcept { return mux_; }
+  /// Has `task` called on the Context after the current call has returned.
+  void complete(Task task);
+  /// After a command of the application: drive, then see that completions are called.
+  void kick();
+  void forget(channel::ChannelId id);
+  ConnectionOwner* owner() const noexcept { return owner_; }
+
+  const Settings& settings() const noexcept { return settings_; }
+  const std::shared_ptr<io::Context>& context() const noexcept { return context_; }
+  PeerInfo& info() noexcept { return info_; }
+  const PeerInfo& info() const noexcept { return info_; }
+  /// What SSH says about the link; nullptr in process and before there is a link.
+  const ssh::ConnectionInfo* ssh() const { return link_ ? link_->info() : nullptr; }
+  bool is_up() const noexcept { return phase_ == Phase::up; }
+  bool was_up() const noexcept { return was_up_; }
+  bool is_down() const noexcept { return phase_ == Phase::down; }
+  bool is_native() const noexcept { return native_; }
+  std::uint32_t max_frame_remote() const noexcept { return max_frame_remote_; }
+  bool is_flushed() const noexcept { return flushed_; }
+  std::size_t live_channels() const noexcept { return channels_.size(); }
+
+  // ---- LinkOwner
+  Result<void> judge_host_key(const crypto::PublicKey& key) override;
+  Result<void> judge_key(const std::string& user, const crypto::PublicKey& key, bool verified) override;
+  Result<void> judge_password(const std::string& user, std::string_view password) override;
+  Result<void> link_payload(ByteView payload) override;
+  void link_native() override { native_ = true; }
+  void link_authenticated(const std::string& user, const crypto::PublicKey& key) override;
+  void link_banner(const std::string& text) override;
+  void link_down(const Error& error) override;
+  void link_active() override;
+  bool is_congested() const override;
+
+ private:
+  enum class Phase { handshake, hello, up, down };
+
+  Connection(std::shared_ptr<io::Context> context, ConnectionOwner* owner, Settings settings);
+  void drive();
+  void drain();
+  bool handle_events();
+  void handle(channel::Opening& e);
+  void handle_session_open(channel::Opening& e);
+  void handle(channel::GlobalRequest& e);
+  void handle_hello(const channel::GlobalRequest& e);
+  void handle(channel::GlobalReply& e);
+  void accept_hello(const channel::Hello& hello);
+  Result<void> check_hello(const channel::Hello& hello) const;
+  void send_hello();
+  void go_up();
+  void keep_alive(TimePoint now);
+  void arm_timer();
+  void on_timer();
+  std::shared_ptr<ChannelState> find(channel::ChannelId id) const;
+  std::shared_ptr<ChannelState> add(channel::ChannelId id);
+
+  const std::shared_ptr<io::Context> context_;
+  ConnectionOwner* owner_;
+  Settings settings_;
+  PeerInfo info_;
+  // The port must outlive the multiplexer's use of it, and the multiplexer every channel's.
+  struct Port final : channel::PayloadPort {
+    Link* link = nullptr;
+    std::size_t sendable_bytes() const noexcept override { return link ? link->sendable_bytes() : 0; }
+    Result<void> send(ByteView header, ByteView body) override {
+      return link ? link->send(header, body) : Result<void>(Errc::closed);
+    }
+  } port_;
+  channel::Multiplexer mux_;
+  std::unique_ptr<Link> link_;
+  std::map<channel::ChannelId, std::shared_ptr<ChannelState>> channels_;
+  std::deque<Task> ready_;
+  io::Timer timer_;
+  TimePoint armed_ = kNever;
+  Phase phase_ = Phase::handshake;
+  bool native_ = false, driving_ = false, again_ = false, draining_ = false, drain_posted_ = false, flushed_ = true;
+  bool hello_heard_ = false, was_up_ = false;
+  std::uint32_t max_frame_remote_ = 0xffffffff;
+  std::uint64_t hello_token_ = 0, ping_token_ = 0;
+  int pings_missed_ = 0;
+  TimePoint ping_sent_{};
+};
+
+}  // namespace streamkit

@@ -1,0 +1,56 @@
+// Link: what carries the messages of one connection: SSH over a stream, or a queue in this process.
+#pragma once
+
+#include <streamkit/channel/payload_port.hpp>
+#include <streamkit/crypto/key.hpp>
+#include <streamkit/ssh/transport.hpp>
+
+#include <string>
+#include <variant>
+
+namespace streamkit {
+
+/// What a link asks of, and tells, its connection. Always on the Context.
+class LinkOwner {
+ public:
+  // ---- questions
+  virtual Result<void> judge_host_key(const crypto::PublicKey& key) = 0;
+  /// An error with Errc::name_taken (or another final one) ends the connection with its words;
+  /// Errc::auth_denied is an ordinary refusal.
+  virtual Result<void> judge_key(const std::string& user, const crypto::PublicKey& key, bool verified) = 0;
+  virtual Result<void> judge_password(const std::string& user, std::string_view password) = 0;
+  // ---- news
+  virtual Result<void> link_payload(ByteView payload) = 0;
+  virtual void link_native() = 0;  ///< the other side announced that it speaks Streamkit
+  virtual void link_authenticated(const std::string& user, const crypto::PublicKey& key) = 0;
+  virtual void link_banner(const std::string& text) = 0;
+  virtual void link_down(const Error& error) = 0;
+  /// Something changed on the link's side: drive the connection.
+  virtual void link_active() = 0;
+  /// The connection holds so much that no more input should be read for now.
+  virtual bool is_congested() const = 0;
+
+ protected:
+  ~LinkOwner() = default;
+};
+
+class Link : public channel::PayloadPort {
+ public:
+  virtual ~Link() = default;
+  virtual void start() = 0;
+  /// Hands what has arrived to the owner: payloads, questions, news.
+  virtual void pump() = 0;
+  /// Sends what is queued as far as the stream takes it. True: everything went.
+  virtual bool flush() = 0;
+  /// Says why (where the protocol can) and closes. link_down is not called for it.
+  virtual void close(const Error& why) = 0;
+  virtual Result<void> handle_timeout() = 0;
+  virtual TimePoint next_timeout() const = 0;
+  /// When bytes last came in.
+  virtual TimePoint last_input() const = 0;
+  /// The SSH transport's facts; nullptr in process.
+  virtual const ssh::ConnectionInfo* info() const = 0;
+  virtual void set_max_send_packet(std::size_t bytes) = 0;
+};
+
+}  // namespace streamkit

@@ -1,0 +1,103 @@
+// Peer::Impl: the owner of listeners, dialers and connections, and of the queue of channels that wait
+// to be accepted. On the Context, but for the calls that say otherwise.
+#pragma once
+
+#include "connection.hpp"
+#include "dialer.hpp"
+#include "inproc.hpp"
+
+#include <streamkit/io/stream.hpp>
+#include <streamkit/peer/peer.hpp>
+
+#include <deque>
+#include <list>
+#include <map>
+#include <memory>
+#include <set>
+
+namespace streamkit {
+
+struct Peer::Impl final : ConnectionOwner, DialerOwner, std::enable_shared_from_this<Peer::Impl> {
+  Impl(PeerOptions o, crypto::PrivateKey key);
+  ~Impl();
+
+  // ---- links (peer_links.cpp)
+  Result<Endpoint> bind(const Endpoint& endpoint);
+  Result<void> unbind(const Endpoint& endpoint);
+  void connect(const Endpoint& endpoint, const Until& until, Completion<PeerInfo> done);
+  Result<void> disconnect(const Endpoint& endpoint, const Error& why);
+  void came_in(const std::string& endpoint, std::unique_ptr<io::Stream> stream);
+  void came_in_process(const std::string& endpoint, std::unique_ptr<InprocLink> link, const crypto::PublicKey& from);
+  Result<std::shared_ptr<Connection>> dialed(Dialer& dialer, std::unique_ptr<io::Stream> stream) override;
+  Result<std::shared_ptr<Connection>> dial_inproc(Dialer& dialer) override;
+  void dialer_waits(Dialer& dialer, const Error& error, Duration wait) override;
+  void dialer_gave_up(Dialer& dialer, const Error& error) override;
+  Connection::Settings settings_for(const std::string& endpoint, const std::string& address, bool outgoing);
+  ssh::Config ssh_config(bool outgoing) const;
+  Dialer* dialer_of(const Connection& connection);
+  void connection_up(Connection& connection) override;
+  void connection_down(Connection& connection, const Error& error) override;
+  Result<void> room_for(const std::string& source);
+  std::vector<std::shared_ptr<Connection>> up_links() const;
+  std::shared_ptr<Connection> find_link(std::uint64_t id) const;
+  std::shared_ptr<Connection> pick(const To& to);
+
+  // ---- trust (peer_trust.cpp)
+  Result<void> judge_host_key(Connection& connection, const crypto::PublicKey& key) override;
+  Result<void> remember(const Endpoint& endpoint, const crypto::PublicKey& key);
+  Result<void> judge_key(Connection& connection, const std::string& user, const crypto::PublicKey& key, bool verified) override;
+  Result<void> judge_password(Connection& connection, const std::string& user, std::string_view password) override;
+  Result<void> judge_hello(Connection& connection, const channel::Hello& hello) override;
+  Result<void> judge_name(const Connection& connection, const std::string& name, const crypto::PublicKey& key) const;
+  bool is_authorized(const std::string& name, const crypto::PublicKey& key);
+  Error explain(const Connection& connection, const Error& error) const;
+
+  // ---- channels (peer.cpp)
+  void open(const To& to, std::string service, OpenOptions open_options, const Until& until, Completion<Channel> done);
+  void incoming(Connection& connection, std::shared_ptr<ChannelState> state) override;
+  Result<void> authorize(const OpenRequest& request) override;
+  Result<std::uint32_t> forward(Connection& connection, const ForwardRequest& request) override;
+  std::uint64_t accept(Completion<Channel> done);
+  void give_accepts();
+  void stop_links(const Error& why);
+  void close_all(const Error& why);
+  void log(std::string_view level, std::string_view line) override;
+
+  struct Bound {
+    Endpoint endpoint;
+    std::unique_ptr<io::Listener> listener;
+    bool is_inproc = false;
+  };
+  struct PendingOpen {
+    std::uint64_t number;
+    To to;
+    std::string service;
+    OpenOptions options;
+    Completion<Channel> done;
+  };
+  struct Accept {
+    std::uint64_t number;
+    Completion<Channel> done;
+  };
+
+  PeerOptions options;
+  const crypto::PrivateKey identity;
+  const std::shared_ptr<io::Context> context;
+  const std::string own_name;  // the one in options may be replaced while others read this
+  const std::string instance_id;
+  PeerEvents events;
+  std::function<Result<std::uint32_t>(const ForwardRequest&)> on_forward;
+  std::vector<std::pair<std::string, std::shared_ptr<std::function<void(Incoming)>>>> handlers;
+  std::vector<Bound> bound;
+  std::list<std::unique_ptr<Dialer>> dialers;
+  std::map<std::uint64_t, std::shared_ptr<Connection>> connections;  // half-open and up
+  std::map<std::uint64_t, std::string> half_open;                    // incoming: source address
+  std::list<PendingOpen> pending_opens;
+  std::deque<std::shared_ptr<ChannelState>> waiting;
+  std::deque<Accept> accepts;
+  std::function<void()> on_change;  // shutdown waits for it
+  std::uint64_t last_link = 0, last_number = 0, last_turn = 0;
+  bool is_shut = false;
+};
+
+}  // namespace streamkit

@@ -1,0 +1,180 @@
+#include "ssh_link.hpp"
+
+#include <array>
+#include <utility>
+
+namespace streamkit {
+namespace {
+
+// Reading goes on while there is input, but not for ever: other connections share the loop.
+constexpr int kReadsInARow = 8;
+
+}  // namespace
+
+Result<std::unique_ptr<SshLink>> SshLink::make(LinkOwner& owner, std::unique_ptr<io::Stream> stream,
+                                               ssh::Role role, ssh::Config config) {
+  std::unique_ptr<SshLink> link(new SshLink(owner, std::move(stream)));
+  config.random = &link->random_;
+  Result<ssh::Transport> transport = ssh::Transport::make(role, std::move(config), io::now());
+  if (!transport) return transport.error();
+  link->transport_.emplace(std::move(*transport));
+  return link;
+}
+
+SshLink::SshLink(LinkOwner& owner, std::unique_ptr<io::Stream> stream)
+    : owner_(owner), stream_(std::move(stream)), last_input_(io::now()) {}
+
+void SshLink::start() {
+  flush();
+  want_input();
+}
+
+Result<void> SshLink::send(ByteView header, ByteView body) {
+  return transport_->send(header, body, io::now());
+}
+
+void SshLink::want_input() {
+  if (is_down_ || waits_readable_ || !transport_->wants_input() || owner_.is_congested()) return;
+  waits_readable_ = true;
+  stream_->wait_readable([this] {
+    waits_readable_ = false;
+    read();
+  });
+}
+
+void SshLink::read() {
+  for (int i = 0; i < kReadsInARow && !is_down_; ++i) {
+    const Result<std::size_t> got = stream_->read_some(transport_->prepare());
+    if (!got) {
+      if (got.error().is(Errc::would_block)) break;
+      if (got.error().is(Errc::eof)) {
+        transport_->handle_eof();
+      } else {
+        go_down(Error(Errc::connection_lost, "the connection broke: " + got.error().message()));
+      }
+      break;
+    }
+    last_input_ = io::now();
+    if (const Result<void> r = transport_->handle_input(*got, last_input_); !r)
+      break;  // Disconnected follows
+    owner_.link_active();
+    if (is_down_ || !transport_->wants_input() || owner_.is_congested()) break;
+  }
+  owner_.link_active();
+}
+
+void SshLink::pump() {
+  for (bool any = true; any && !is_down_;) {
+    any = false;
+    while (!is_down_) {
+      const std::optional<ByteView> payload = transport_->next_payload(io::now());
+      if (!payload) break;
+      any = true;
+      if (const Result<void> r = owner_.link_payload(*payload); !r) {
+        close(r.error());
+        owner_.link_down(r.error());
+        return;
+      }
+    }
+    while (!is_down_) {
+      std::optional<ssh::Event> event = transport_->poll_event();
+      if (!event) break;
+      any = true;
+      handle(*event);
+    }
+  }
+  want_input();
+}
+
+void SshLink::answer(const Result<void>& verdict) {
+  if (verdict) return transport_->accept_auth();
+  if (verdict.error().is(Errc::auth_denied)) return transport_->reject_auth();
+  const auto reason = verdict.error().is(Errc::name_taken) || verdict.error().is(Errc::bad_name)
+                          ? ssh::DisconnectReason::illegal_user_name
+                          : ssh::DisconnectReason::too_many_connections;
+  transport_->disconnect(reason, verdict.error().message());
+}
+
+void SshLink::handle(ssh::Event& event) {
+  if (const auto* e = std::get_if<ssh::HostKeyReceived>(&event)) {
+    if (const Result<void> verdict = owner_.judge_host_key(e->key)) {
+      transport_->accept_host_key();
+    } else {
+      rejected_ = verdict.error();
+      transport_->reject_host_key(verdict.error());
+    }
+  } else if (const auto* offered = std::get_if<ssh::KeyOffered>(&event)) {
+    answer(owner_.judge_key(offered->user, offered->key, false));
+  } else if (const auto* verified = std::get_if<ssh::KeyVerified>(&event)) {
+    answer(owner_.judge_key(verified->user, verified->key, true));
+  } else if (const auto* password = std::get_if<ssh::PasswordOffered>(&event)) {
+    answer(owner_.judge_password(password->user, as_text(password->password.view())));
+  } else if (const auto* extensions = std::get_if<ssh::ExtensionsReceived>(&event)) {
+    for (const auto& [name, value] : extensions->entries)
+      if (name == "peer@streamkit") owner_.link_native();
+  } else if (const auto* banner = std::get_if<ssh::Banner>(&event)) {
+    owner_.link_banner(banner->text);
+  } else if (const auto* done = std::get_if<ssh::Authenticated>(&event)) {
+    owner_.link_authenticated(done->user, done->key);
+  } else if (const auto* end = std::get_if<ssh::Disconnected>(&event)) {
+    if (rejected_) return go_down(*rejected_);
+    if (end->by_peer && end->reason == ssh::DisconnectReason::illegal_user_name)
+      return go_down(Error(Errc::name_taken, end->error.message()));
+    go_down(end->error);
+  }
+}
+
+bool SshLink::flush() {
+  while (!is_down_ && !transport_->output().empty()) {
+    const std::array<ByteView, 1> pieces = {transport_->output()};
+    const Result<std::size_t> sent = stream_->write_some(pieces);
+    if (sent) {
+      transport_->consume_output(*sent);
+      continue;
+    }
+    if (!sent.error().is(Errc::would_block)) {
+      // What the other side still said (a DISCONNECT, often) is worth more than "broken pipe".
+      if (waits_readable_) return false;
+      go_down(Error(Errc::connection_lost, "the connection broke: " + sent.error().message()));
+      return false;
+    }
+    if (!waits_writable_) {
+      waits_writable_ = true;
+      stream_->wait_writable([this] {
+        waits_writable_ = false;
+        owner_.link_active();
+      });
+    }
+    return false;
+  }
+  if (!is_down_) want_input();
+  return true;
+}
+
+void SshLink::go_down(const Error& error) {
+  // The flush may find the socket broken and come back here.
+  if (is_down_ || std::exchange(is_going_down_, true)) return;
+  flush();  // our own DISCONNECT, as far as the socket takes it
+  is_down_ = true;
+  stream_->close();
+  owner_.link_down(error);
+}
+
+void SshLink::close(const Error& why) {
+  if (is_down_) return;
+  transport_->disconnect(ssh::disconnect_reason(why), why.message());
+  flush();
+  is_down_ = true;
+  stream_->close();
+}
+
+Result<void> SshLink::handle_timeout() {
+  if (is_down_) return {};
+  return transport_->handle_timeout(io::now());
+}
+
+TimePoint SshLink::next_timeout() const {
+  return is_down_ ? kNever : transport_->next_timeout().value_or(kNever);
+}
+
+}  // namespace streamkit

@@ -1,0 +1,47 @@
+// SshLink: a stream and the SSH transport engine on it.
+#pragma once
+
+#include "link.hpp"
+
+#include <streamkit/crypto/random.hpp>
+#include <streamkit/io/stream.hpp>
+
+#include <memory>
+
+namespace streamkit {
+
+class SshLink final : public Link {
+ public:
+  static Result<std::unique_ptr<SshLink>> make(LinkOwner& owner, std::unique_ptr<io::Stream> stream, ssh::Role role,
+                                               ssh::Config config);
+
+  std::size_t sendable_bytes() const noexcept override { return transport_->sendable_bytes(); }
+  Result<void> send(ByteView header, ByteView body) override;
+  void start() override;
+  void pump() override;
+  bool flush() override;
+  void close(const Error& why) override;
+  Result<void> handle_timeout() override;
+  TimePoint next_timeout() const override;
+  TimePoint last_input() const override { return last_input_; }
+  const ssh::ConnectionInfo* info() const override { return &transport_->info(); }
+  void set_max_send_packet(std::size_t bytes) override { transport_->set_max_send_packet(bytes); }
+
+ private:
+  SshLink(LinkOwner& owner, std::unique_ptr<io::Stream> stream);
+  void read();
+  void want_input();
+  void handle(ssh::Event& event);
+  void answer(const Result<void>& verdict);
+  void go_down(const Error& error);
+
+  LinkOwner& owner_;
+  std::unique_ptr<io::Stream> stream_;
+  crypto::BufferedRandom random_;
+  std::optional<ssh::Transport> transport_;
+  TimePoint last_input_;
+  std::optional<Error> rejected_;  // why we did not take the host key
+  bool waits_readable_ = false, waits_writable_ = false, is_going_down_ = false, is_down_ = false;
+};
+
+}  // namespace streamkit
