@@ -1,0 +1,24 @@
+// Signals: SIGINT, SIGTERM and SIGHUP as something to wait for. They are blocked in every thread
+// from the start and taken out one at a time by the main thread, so that nothing ever runs inside a
+// handler.
+#pragma once
+
+#include <functional>
+
+namespace streamkit::cli {
+
+class Signals {
+ public:
+  /// Before any thread is started. Also makes writes to a closed pipe ordinary errors.
+  Signals();
+  /// Waits for a signal to end, or for ring(). True for a signal.
+  bool wait() const;
+  /// Lets wait() return. Any thread, any number of times.
+  static void ring();
+
+  /// Runs `end` (which takes its time) on a thread of its own and waits for it; another signal
+  /// during that ends the process at once with exit code 130.
+  void finish(const std::function<void()>& end) const;
+};
+
+}  // namespace streamkit::cli

@@ -1,0 +1,191 @@
+// What `streamkit http` and `streamkit tcp` have in common. The tunnel does the work; this says
+// what it does, in words or as JSON, and turns its end into an exit code.
+#include "tunnel_command.hpp"
+
+#include "exit_codes.hpp"
+
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <fmt/format.h>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+namespace streamkit::cli {
+namespace {
+
+using tunnel::Ending;
+
+// Set on the loop's thread, read by the main one.
+struct Outcome {
+  std::mutex mutex;
+  std::optional<std::pair<Ending, Error>> end;
+};
+
+int exit_code_of(Ending ending) {
+  switch (ending) {
+    case Ending::stopped:
+      return kExitStopped;
+    case Ending::unreachable:
+      return kExitUnreachable;
+    case Ending::unauthorised:
+      return kExitUnauthorised;
+    case Ending::refused:
+      return kExitRefused;
+    case Ending::relay_key:
+      return kExitRelayKey;
+    case Ending::usage:
+      return kExitUsage;
+  }
+  return kExitFailed;
+}
+
+long long milliseconds(Duration duration) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+}
+
+// What to do about it; one line more under the error.
+std::string advice(const TunnelArguments& arguments, Ending ending, const crypto::PublicKey* key) {
+  switch (ending) {
+    case Ending::unreachable:
+      return fmt::format(
+          "is a relay running at {}? `streamkit relay` starts one; --wait keeps trying",
+          arguments.options.relay.text());
+    case Ending::unauthorised:
+      return key == nullptr ? std::string()
+                            : "the relay's authorized_keys needs this line: " + key->text();
+    case Ending::relay_key:
+      return arguments.options.relay_key.empty()
+                 ? "if the relay got a new key on purpose, remove its line from the known_hosts "
+                   "file"
+                 : "compare --relay-key with what `streamkit relay` shows when it starts";
+    case Ending::stopped:
+    case Ending::refused:
+    case Ending::usage:
+      break;
+  }
+  return {};
+}
+
+tunnel::TunnelEvents events_for(const Console& console, const TunnelArguments& arguments,
+                                Outcome& outcome) {
+  const std::string target = arguments.options.target.text();
+  tunnel::TunnelEvents events;
+  events.online = [&console, target,
+                   relay = arguments.options.relay.text()](const tunnel::Online& online) {
+    if (!online.again) console.data(online.url);
+    console.event("online", {{"url", online.url},
+                             {"name", online.name},
+                             {"port", online.port},
+                             {"target", target},
+                             {"relay", relay},
+                             {"relay_key", online.relay_key},
+                             {"first_contact", online.first_contact},
+                             {"again", online.again}});
+    if (online.first_contact)
+      console.note("relay      first contact: key " + online.relay_key + " is remembered");
+    console.note(
+        fmt::format("online     {} -> {}{}", online.url, target, online.again ? " (again)" : ""));
+  };
+  events.reconnecting = [&console](const Error& why, Duration wait) {
+    console.event("reconnecting", {{"reason", why.message()}, {"wait_ms", milliseconds(wait)}});
+    console.note(
+        fmt::format("waiting    {}; next attempt in {} ms", why.message(), milliseconds(wait)));
+  };
+  events.closed = [&outcome](Ending ending, const Error& why) {
+    {
+      const std::lock_guard lock(outcome.mutex);
+      outcome.end.emplace(ending, why);
+    }
+    Signals::ring();
+  };
+  events.visit_began = [&console](const tunnel::Visit& visit) {
+    console.event("visit", {{"number", visit.number}, {"visitor", visit.visitor}});
+    console.detail(fmt::format("visit      {} from {}", visit.number, visit.visitor));
+  };
+  events.visit_ended = [&console](const tunnel::Visit& visit) {
+    console.event(
+        "visit_end",
+        {{"number", visit.number}, {"bytes_in", visit.bytes_in}, {"bytes_out", visit.bytes_out}});
+    console.detail(fmt::format("visit      {} ended, {} bytes in, {} bytes out", visit.number,
+                               visit.bytes_in, visit.bytes_out));
+  };
+  events.target_failed = [&console](const tunnel::Visit& visit, const Error& why) {
+    console.event(
+        "target_failed",
+        {{"number", visit.number}, {"visitor", visit.visitor}, {"reason", why.message()}});
+    console.note("target     " + why.message());
+  };
+  events.log = [&console](std::string_view level, std::string_view line) {
+    console.detail(fmt::format("{:<10} {}", level, line));
+  };
+  return events;
+}
+
+int tell_end(const Console& console, const TunnelArguments& arguments, Ending ending,
+             const Error& why, const crypto::PublicKey* key) {
+  const int code = exit_code_of(ending);
+  console.event(
+      "closed",
+      {{"reason", tunnel::to_string(ending)}, {"message", why.message()}, {"exit_code", code}});
+  if (ending == Ending::stopped) return code;
+  console.error(why.message());
+  if (const std::string more = advice(arguments, ending, key); !more.empty()) console.error(more);
+  return code;
+}
+
+}  // namespace
+
+void add_tunnel_options(CLI::App& command, TunnelArguments& arguments) {
+  command
+      .add_option("TARGET", arguments.target,
+                  "what to bring to the relay: PORT, HOST:PORT or unix:PATH")
+      ->required();
+  command.add_option("-r,--relay", arguments.relay, "the relay: HOST or HOST:PORT")
+      ->envname("STREAMKIT_RELAY")
+      ->capture_default_str();
+  command
+      .add_option("--relay-key", arguments.options.relay_key,
+                  "the relay's only acceptable key, SHA256:...; without it the key seen first is "
+                  "remembered")
+      ->envname("STREAMKIT_RELAY_KEY");
+  command
+      .add_option("--key", arguments.options.identity_file,
+                  "our private key; made when missing (default: ~/.config/streamkit/id_ed25519)")
+      ->envname("STREAMKIT_KEY");
+  command.add_option(
+      "--known-hosts", arguments.options.known_hosts_file,
+      "where keys of relays are remembered (default: ~/.config/streamkit/known_hosts)");
+  command.add_flag("--wait", arguments.options.wait_for_relay,
+                   "keep trying when the relay is not there yet");
+  add_voice_options(command, arguments.voice);
+}
+
+int run_tunnel(TunnelArguments& arguments, const Signals& signals) {
+  const Console console(arguments.voice);
+  auto target = tunnel::TunnelTarget::parse(arguments.target);
+  if (!target) return tell_end(console, arguments, Ending::usage, target.error(), nullptr);
+  arguments.options.target = std::move(*target);
+  arguments.options.relay = Endpoint(endpoint_text(arguments.relay, "2222"));
+  Outcome outcome;
+  auto started = tunnel::Tunnel::start(arguments.options, events_for(console, arguments, outcome));
+  if (!started) return tell_end(console, arguments, Ending::usage, started.error(), nullptr);
+  for (;;) {
+    const bool asked_to_stop = signals.wait();
+    std::optional<std::pair<Ending, Error>> end;
+    {
+      const std::lock_guard lock(outcome.mutex);
+      end = outcome.end;
+    }
+    if (!asked_to_stop && !end) continue;
+    if (asked_to_stop) {
+      console.event("stopping", nlohmann::ordered_json::object());
+      console.detail("stopping");
+    }
+    signals.finish([&] { started->stop(); });
+    if (!end) end.emplace(Ending::stopped, Error(Errc::closed, "stopped"));
+    return tell_end(console, arguments, end->first, end->second, &started->key());
+  }
+}
+
+}  // namespace streamkit::cli
