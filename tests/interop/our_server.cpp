@@ -1,0 +1,320 @@
+// The services of OurServer, and what both of our sides need: keys, folders, transfers.
+#include "our_server.hpp"
+
+#include <streamkit/crypto/cipher.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fcntl.h>
+#include <fstream>
+#include <netinet/in.h>
+#include <pwd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace streamkit::testing {
+namespace {
+
+constexpr std::size_t kPiece = 64 * 1024;
+constexpr std::size_t kMaxHeld = 16 << 20;
+
+// "code N" among the arguments of a command, or the header CODE: what the service closes with.
+Status wanted_status(const ChannelInfo& info) {
+  std::string text(info.headers.get_or("CODE", ""));
+  const std::string_view arguments = info.headers.get_or("args", "");
+  if (arguments.starts_with("code ")) text = arguments.substr(5);
+  return Status(static_cast<Code>(std::atoi(text.c_str())));
+}
+
+/// The services `echo` and `hold`, by completions on the peer's Context.
+class Echo : public std::enable_shared_from_this<Echo> {
+ public:
+  Echo(Channel channel, bool holds)
+      : channel_(std::move(channel)), buffer_(kPiece), holds_(holds) {}
+
+  void read() {
+    channel_.async_read(buffer_, [self = shared_from_this()](Result<std::size_t> n) {
+      if (!n) return self->ended(n.error());
+      const ByteView got = ByteView(self->buffer_).first(*n);
+      if (!self->holds_) return self->write(got);
+      append(self->held_, got);
+      if (self->held_.size() > kMaxHeld)
+        return self->channel_.reset(Code::resource_exhausted, "too much to hold");
+      self->read();
+    });
+  }
+
+ private:
+  void write(ByteView bytes) {
+    channel_.async_write(bytes, [self = shared_from_this()](const Result<void>& r) {
+      if (!r) return;
+      self->holds_ ? self->close() : self->read();
+    });
+  }
+  void ended(const Error& why) {
+    if (!why.is(Errc::eof)) return;
+    holds_ && !held_.empty() ? write(held_) : close();
+  }
+  void close() { (void)channel_.close(wanted_status(channel_.info())); }
+
+  Channel channel_;
+  Bytes buffer_, held_;
+  bool holds_;
+};
+
+/// The service `say`.
+class Say : public std::enable_shared_from_this<Say> {
+ public:
+  explicit Say(Channel channel) : channel_(std::move(channel)) {
+    for (const auto& [name, value] : channel_.info().headers) lines_ += name + "=" + value + "\n";
+  }
+  void start() {
+    channel_.async_write_error(as_bytes(kBeside),
+                               [self = shared_from_this()](const Result<void>&) {});
+    channel_.async_write(as_bytes(lines_), [self = shared_from_this()](const Result<void>&) {
+      (void)self->channel_.close(wanted_status(self->channel_.info()));
+    });
+  }
+
+ private:
+  static constexpr std::string_view kBeside = "a word beside\n";
+  Channel channel_;
+  std::string lines_;
+};
+
+void serve(Peer& peer) {
+  for (const bool holds : {false, true}) {
+    peer.on_open(holds ? "hold" : "echo", [holds](Incoming incoming) {
+      if (Result<Channel> channel = incoming.accept())
+        std::make_shared<Echo>(std::move(*channel), holds)->read();
+    });
+  }
+  peer.on_open("say", [](Incoming incoming) {
+    if (Result<Channel> channel = incoming.accept())
+      std::make_shared<Say>(std::move(*channel))->start();
+  });
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------- suites
+
+const std::vector<Suite>& all_suites() {
+  static const std::vector<Suite> suites = [] {
+    std::vector<Suite> out;
+    for (const std::string_view cipher : crypto::cipher_names()) {
+      if (crypto::find_cipher(cipher)->aead) {
+        out.push_back({cipher.data()});
+        continue;
+      }
+      for (const std::string_view mac : crypto::mac_names())
+        out.push_back({cipher.data(), mac.data()});
+    }
+    return out;
+  }();
+  return suites;
+}
+
+std::vector<Suite> suites_of(const std::vector<std::string>& ciphers,
+                             const std::vector<std::string>& macs) {
+  const auto has = [](const std::vector<std::string>& list, const char* name) {
+    return std::find(list.begin(), list.end(), name) != list.end();
+  };
+  std::vector<Suite> out;
+  for (const Suite& suite : all_suites())
+    if (has(ciphers, suite.cipher) && (*suite.mac == 0 || has(macs, suite.mac)))
+      out.push_back(suite);
+  return out;
+}
+
+std::string test_name(std::string_view algorithm) {
+  std::string name(algorithm.substr(0, algorithm.find('@')));
+  for (char& c : name)
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  return name;
+}
+
+std::string suite_name(const ::testing::TestParamInfo<Suite>& info) {
+  std::string name = test_name(info.param.cipher);
+  if (*info.param.mac) name += "_and_" + test_name(info.param.mac);
+  return name;
+}
+
+std::string kex_name(const ::testing::TestParamInfo<std::string_view>& info) {
+  const bool is_alias = info.param.find('@') != std::string_view::npos;
+  return test_name(info.param) + (is_alias ? "_alias" : "");
+}
+
+std::string key_type_name(const ::testing::TestParamInfo<crypto::KeyType>& info) {
+  return test_name(crypto::key_type_name(info.param));
+}
+
+// ---------------------------------------------------------------- folders and keys
+
+Folder::Folder() {
+  std::string name = (std::filesystem::temp_directory_path() / "streamkit-interop-XXXXXX").string();
+  EXPECT_NE(::mkdtemp(name.data()), nullptr);
+  path_ = name;
+}
+
+Folder::~Folder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+std::string Folder::write(const std::string& name, std::string_view content) const {
+  const int fd = ::open(file(name).c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+  EXPECT_EQ(::write(fd, content.data(), content.size()), static_cast<ssize_t>(content.size()));
+  ::close(fd);
+  return file(name);
+}
+
+crypto::PrivateKey new_key(crypto::KeyType type) {
+  return crypto::PrivateKey::generate(type, 2048).value();
+}
+
+std::string text_of(const crypto::PrivateKey& key) {
+  const SecretBytes text = key.to_text("interop").value();
+  return std::string(as_text(text.view()));
+}
+
+ssh::Algorithms with_kex(std::string_view kex) {
+  ssh::Algorithms algorithms;
+  algorithms.kex = {std::string(kex)};
+  return algorithms;
+}
+
+std::string machine_user() {
+  const passwd* entry = ::getpwuid(::geteuid());
+  return entry ? entry->pw_name : "root";
+}
+
+std::uint16_t free_port() {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  (void)::bind(fd, reinterpret_cast<sockaddr*>(&address), size);
+  (void)::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+  ::close(fd);
+  return ntohs(address.sin_port);
+}
+
+// ---------------------------------------------------------------- our peers
+
+void Log::put(std::string_view level, std::string_view line) {
+  const std::lock_guard lock(mutex_);
+  text_ += std::string(level) + ": " + std::string(line) + "\n";
+  changed_.notify_all();
+}
+
+std::string Log::text() {
+  const std::lock_guard lock(mutex_);
+  return text_;
+}
+
+std::uint64_t Log::exchanges() {
+  constexpr std::string_view kBefore = " ended after ";
+  std::unique_lock lock(mutex_);
+  std::size_t at = std::string::npos;
+  changed_.wait_for(lock, kPatience,
+                    [&] { return (at = text_.find(kBefore)) != std::string::npos; });
+  return at == std::string::npos ? 0
+                                 : std::strtoull(text_.c_str() + at + kBefore.size(), nullptr, 10);
+}
+
+OurServer::OurServer(Setup setup) : user_key_(new_key(setup.user_key)) {
+  PeerOptions options;
+  options.name = "ours";
+  options.identity = new_key(setup.host_key);
+  options.trust.authorized_keys = {user_key_.public_key()};
+  options.algorithms = std::move(setup.algorithms);
+  options.limits.ssh.rekey_after_bytes = setup.rekey_after_bytes;
+  options.log = [this](std::string_view level, std::string_view line) { log_.put(level, line); };
+  peer_.emplace(Peer::make(std::move(options)).value());
+  serve(*peer_);
+  endpoint_ = peer_->bind(endpoint_).value();
+  folder_.write("user_key", text_of(user_key_));
+  folder_.write("known_hosts", KnownHosts::line("127.0.0.1", port(), host_key()) + "\n");
+}
+
+OurServer::~OurServer() {
+  if (::testing::Test::HasFailure())
+    std::fprintf(stderr, "our peer logged:\n%s", log_.text().c_str());
+}
+
+OurClient::OurClient(const Setup& setup)
+    : endpoint_("tcp://127.0.0.1:" + std::to_string(setup.port)) {
+  PeerOptions options;
+  options.name = setup.user;
+  options.identity = setup.key;
+  options.trust.known_host_keys = {setup.host_key_fingerprint};
+  options.algorithms = setup.algorithms;
+  options.limits.ssh.rekey_after_bytes = setup.rekey_after_bytes;
+  options.reconnect.on = false;
+  options.log = [this](std::string_view level, std::string_view line) { log_.put(level, line); };
+  peer_.emplace(Peer::make(std::move(options)).value());
+}
+
+Result<PeerInfo> OurClient::connect() {
+  Result<PeerInfo> info = peer_->connect(endpoint_, kPatience);
+  if (info) link_ = info->link;
+  return info;
+}
+
+std::uint64_t OurClient::exchanges() {
+  (void)peer_->disconnect(endpoint_);  // an error: the server was quicker
+  return log_.exchanges();
+}
+
+Result<Channel> OurClient::open(std::string what, OpenForm form, Headers environment) {
+  OpenOptions options;
+  options.form = form;
+  options.headers = std::move(environment);
+  return peer_->open(To::link(link_), std::move(what), std::move(options), kPatience);
+}
+
+// ---------------------------------------------------------------- transfers
+
+std::string echo_problem(Channel& channel, std::uint64_t size) {
+  std::string write_problem;
+  std::thread writer([&] {
+    for (std::uint64_t sent = 0; sent < size;) {
+      const ByteView piece = Pattern::at(sent, size - sent);
+      if (const Result<void> r = channel.write(piece, kPatience); !r) {
+        write_problem =
+            "; the write after " + std::to_string(sent) + " failed: " + r.error().message();
+        return;
+      }
+      sent += piece.size();
+    }
+    (void)channel.close_write();
+  });
+  PatternCheck check;
+  Bytes buffer(kPiece);
+  std::string problem;
+  while (true) {
+    const Result<std::size_t> n = channel.read(buffer, kPatience);
+    if (!n && !n.error().is(Errc::eof)) problem = "reading: " + n.error().message() + "; ";
+    if (!n) break;
+    check.take(ByteView(buffer).first(*n));
+  }
+  if (!problem.empty()) channel.reset();  // so that the writer ends too
+  writer.join();
+  problem += check.problem(size);
+  return problem.empty() && write_problem.empty() ? "" : problem + write_problem;
+}
+
+Result<std::string> read_all(Channel& channel) {
+  std::string all;
+  Bytes buffer(kPiece);
+  while (true) {
+    const Result<std::size_t> n = channel.read(buffer, kPatience);
+    if (!n)
+      return n.error().is(Errc::eof) ? Result<std::string>(all) : Result<std::string>(n.error());
+    all += as_text(ByteView(buffer).first(*n));
+  }
+}
+
+}  // namespace streamkit::testing

@@ -1,0 +1,156 @@
+// OurServer: a Peer of ours that other implementations' clients log in to, with services to talk
+// to. OurClient: a Peer of ours that logs in to their servers.
+#pragma once
+
+#include "program.hpp"
+
+#include <streamkit/streamkit.hpp>
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+namespace streamkit::testing {
+
+#define SK_ASSERT_OK(result) ASSERT_TRUE(result) << (result).error().message()
+#define SK_EXPECT_OK(result) EXPECT_TRUE(result) << (result).error().message()
+
+/// Skips the test, saying which Debian package would make it run, when a program is missing.
+#define SK_NEEDS(program, package)   \
+  if (find_program(program).empty()) \
+  GTEST_SKIP() << "no program " program " here: install the package " package
+
+/// Both sides of a transfer exchange keys anew after this many bytes in a direction.
+inline constexpr std::uint64_t kRekeyBytes = 1 << 20;
+inline constexpr const char* kUser = "tester";
+
+/// A cipher and, where it needs one, a MAC.
+struct Suite {
+  const char* cipher;
+  const char* mac = "";
+  std::vector<std::string> macs() const {
+    return *mac ? std::vector<std::string>{mac} : std::vector<std::string>{};
+  }
+};
+/// Every cipher of ours with every MAC it takes.
+const std::vector<Suite>& all_suites();
+/// Those of them with one of these ciphers and, for ciphers with a MAC, one of these MACs.
+std::vector<Suite> suites_of(const std::vector<std::string>& ciphers,
+                             const std::vector<std::string>& macs);
+std::string suite_name(const ::testing::TestParamInfo<Suite>& info);
+/// The names of tests: of an algorithm, of a key exchange, of a key type.
+std::string test_name(std::string_view algorithm);
+std::string kex_name(const ::testing::TestParamInfo<std::string_view>& info);
+std::string key_type_name(const ::testing::TestParamInfo<crypto::KeyType>& info);
+
+/// A folder of mode 0700 that goes away with everything in it.
+class Folder {
+ public:
+  Folder();
+  ~Folder();
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  const std::string& path() const { return path_; }
+  std::string file(const std::string& name) const { return path_ + "/" + name; }
+  /// Writes a file of mode 0600 and gives its path.
+  std::string write(const std::string& name, std::string_view content) const;
+
+ private:
+  std::string path_;
+};
+
+crypto::PrivateKey new_key(crypto::KeyType type = crypto::KeyType::ed25519);
+std::string text_of(const crypto::PrivateKey& key);
+
+/// What a peer of ours logs.
+class Log {
+ public:
+  void put(std::string_view level, std::string_view line);
+  std::string text();
+  /// How many key exchanges the first link that ended had; waits for its end.
+  std::uint64_t exchanges();
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::string text_;
+};
+
+/// How many key exchanges are the least that a transfer of `size` bytes each way must have had:
+/// data goes on until both sides have said that they want one.
+constexpr std::uint64_t exchanges_for(std::uint64_t size) {
+  return 1 + size / (4 * kRekeyBytes);
+}
+
+/// One key exchange and everything else as usual.
+ssh::Algorithms with_kex(std::string_view kex);
+
+/// The service `echo` gives back what comes, as it comes; `hold` gives it back after the end of
+/// input; `say` prints its headers, one a line, and a word on the error lane. All close with the
+/// code that the argument `code N` (or the header CODE) asks for.
+class OurServer {
+ public:
+  struct Setup {
+    ssh::Algorithms algorithms{};
+    crypto::KeyType host_key = crypto::KeyType::ed25519;
+    crypto::KeyType user_key = crypto::KeyType::ed25519;
+    std::uint64_t rekey_after_bytes = kRekeyBytes;
+  };
+  OurServer() : OurServer(Setup()) {}
+  explicit OurServer(Setup setup);
+  ~OurServer();
+
+  const Folder& folder() const noexcept { return folder_; }
+  std::uint16_t port() const noexcept { return endpoint_.port(); }
+  Peer& peer() noexcept { return *peer_; }
+  const crypto::PublicKey& host_key() const noexcept { return peer_->key(); }
+  const crypto::PrivateKey& user_key() const noexcept { return user_key_; }
+  /// The user's private key, for programs.
+  std::string user_key_file() const { return folder_.file("user_key"); }
+  std::string known_hosts_file() const { return folder_.file("known_hosts"); }
+  Log& log() noexcept { return log_; }
+
+ private:
+  Folder folder_;
+  crypto::PrivateKey user_key_;
+  Log log_;
+  std::optional<Peer> peer_;
+  Endpoint endpoint_{"tcp://127.0.0.1:0"};
+};
+
+/// Who runs this test, for servers that let in users of the machine only.
+std::string machine_user();
+/// A port that was free a moment ago.
+std::uint16_t free_port();
+
+class OurClient {
+ public:
+  struct Setup {
+    std::uint16_t port = 0;
+    std::string user;
+    crypto::PrivateKey key{};
+    std::string host_key_fingerprint;
+    ssh::Algorithms algorithms{};
+    std::uint64_t rekey_after_bytes = kRekeyBytes;
+  };
+  explicit OurClient(const Setup& setup);
+  Result<PeerInfo> connect();
+  Result<Channel> open(std::string what, OpenForm form = OpenForm::session_exec,
+                       Headers environment = {});
+  /// Disconnects, and says how many key exchanges there were.
+  std::uint64_t exchanges();
+
+ private:
+  Endpoint endpoint_;
+  Log log_;
+  std::optional<Peer> peer_;
+  std::uint64_t link_ = 0;
+};
+
+/// Sends `size` bytes of the pattern, ends our direction, reads to the other side's end. Empty when
+/// the same bytes came back, else a sentence.
+std::string echo_problem(Channel& channel, std::uint64_t size);
+/// All of the data up to its end.
+Result<std::string> read_all(Channel& channel);
+
+}  // namespace streamkit::testing

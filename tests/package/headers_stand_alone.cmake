@@ -1,0 +1,21 @@
+# Compiles every installed header as the only include of a file, under strict warnings.
+file(GLOB_RECURSE headers RELATIVE "${INCLUDE}" "${INCLUDE}/streamkit/*.hpp")
+list(LENGTH headers count)
+if(count EQUAL 0)
+  message(FATAL_ERROR "no headers are installed under ${INCLUDE}")
+endif()
+set(failed 0)
+foreach(header IN LISTS headers)
+  file(READ "${INCLUDE}/${header}" text)
+  if(text MATCHES "#[ \t]*include[ \t]*<((asio|boost|fmt|openssl|CLI|nlohmann|libssh)[^>]*)>")
+    message(SEND_ERROR "${header} makes its users include ${CMAKE_MATCH_1}")
+  endif()
+  file(WRITE "${SCRATCH}/stand_alone.cpp" "#include <${header}>\n#include <${header}>\n")
+  execute_process(
+    COMMAND ${CXX} -std=c++20 -fsyntax-only -Wall -Wextra -Wpedantic -Werror -I${INCLUDE} "${SCRATCH}/stand_alone.cpp"
+    RESULT_VARIABLE result)
+  if(NOT result EQUAL 0)
+    message(SEND_ERROR "${header} does not compile alone")
+  endif()
+endforeach()
+message(STATUS "${count} headers stand alone")
