@@ -52,13 +52,32 @@ void Loop::start() {
 void Loop::run() {
   own_loop = this;
   io_.run();
+  if (!ends_by_itself_.load()) return;
+  const std::shared_ptr<Loop> alive = shared_from_this();
+  drop_all();
+  delete &owner_;
+}
+
+void Loop::end() {
+  stopping_.store(true);
+  io_.stop();
 }
 
 void Loop::stop() {
+  if (stopped_) return;
   assert(!is_current() && "a Context cannot be destroyed on itself");
-  stopping_.store(true);
-  io_.stop();
+  end();
   thread_.join();
+  drop_all();
+}
+
+void Loop::stop_by_itself() {
+  ends_by_itself_.store(true);
+  thread_.detach();
+  end();
+}
+
+void Loop::drop_all() {
   enter_from_outside();
   stopped_ = true;
   drop_everything();
@@ -203,7 +222,7 @@ Context::~Context() {
 std::shared_ptr<Context> Context::make() {
   return std::shared_ptr<Context>(new Context, [](Context* context) {
     if (context->impl_->loop->is_own_thread() || context->is_current()) {
-      std::thread([context] { delete context; }).detach();
+      context->impl_->loop->stop_by_itself();
     } else {
       delete context;
     }
@@ -211,7 +230,9 @@ std::shared_ptr<Context> Context::make() {
 }
 
 void Context::post(Task task) {
-  impl_->loop->post(std::move(task));
+  // The task may run, and end the Context as its last owner, before post() has returned.
+  const std::shared_ptr<Loop> alive = impl_->loop;
+  alive->post(std::move(task));
 }
 bool Context::is_current() const noexcept {
   return current_context == this;

@@ -52,6 +52,9 @@ class Loop : public std::enable_shared_from_this<Loop> {
   void start();
   /// Stops and joins the thread, then drops every queued and waiting task. Called once.
   void stop();
+  /// For a caller who is on the Context: the loop's thread ends when the caller has left, and
+  /// destroys the Context, which has no other owner, as the last thing it does.
+  void stop_by_itself();
   /// Never to be set back; read on the Context.
   bool is_stopped() const noexcept { return stopped_; }
 
@@ -93,6 +96,8 @@ class Loop : public std::enable_shared_from_this<Loop> {
   void run();
   void schedule_drain();
   void drain();
+  void end();
+  void drop_all();
   void drop_everything();
 
   Context& owner_;
@@ -113,6 +118,7 @@ class Loop : public std::enable_shared_from_this<Loop> {
   bool wake_at_leave_ = false;    // on the Context
 
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> ends_by_itself_{false};
   bool stopped_ = false;
   Waiting* first_waiting_ = nullptr;
 };

@@ -28,8 +28,8 @@ class Context {
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
-  /// A Context whose last owner may be anybody, even one of its own tasks: it is then ended by a
-  /// thread of its own.
+  /// A Context whose last owner may be anybody, even one of its own tasks: its thread then ends by
+  /// itself.
   static std::shared_ptr<Context> make();
 
   /// Queues `task`; the loop runs it soon, in order, never inside this call. Any thread.
