@@ -8,7 +8,7 @@ include(GNUInstallDirs)
 # Public headers live under include/streamkit/<name>/. Everything beside the sources is private: the
 # room's own folder is on its own include path only, so other rooms cannot see it.
 #
-# LINKS that are nothing but headers (Asio, Boost, nlohmann/json) are needed to build the room and not
+# LINKS that are nothing but headers (Boost, nlohmann/json) are needed to build the room and not
 # to use it: an installed Streamkit does not ask its users for them.
 function(streamkit_floor name)
   cmake_parse_arguments(PARSE_ARGV 1 F "" "" "SOURCES;HEADERS;USES;LINKS")
@@ -26,9 +26,6 @@ function(streamkit_floor name)
     get_target_property(type ${link} TYPE)
     if(type STREQUAL INTERFACE_LIBRARY AND NOT link STREQUAL Threads::Threads)
       target_link_libraries(streamkit_${name} PRIVATE $<BUILD_INTERFACE:${link}>)
-      if(link STREQUAL Asio::Asio)
-        target_link_libraries(streamkit_${name} PRIVATE Threads::Threads)
-      endif()
     else()
       target_link_libraries(streamkit_${name} PRIVATE ${link})
     endif()

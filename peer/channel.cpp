@@ -35,12 +35,13 @@ void on_context(const std::shared_ptr<ChannelState>& state, F task) {
 // The blocking form of an operation that `start` begins and that has a number.
 template <class T, class Start>
 Result<T> wait_for(const std::shared_ptr<ChannelState>& state, const Until& until, Start start) {
-  Waiter<T> waiter;
+  Waiter<T> waiter(state->context());
   std::uint64_t number = 0;
   {
-    const io::Context::Lock lock(state->context());
+    io::Context::Lock lock(state->context());
     number = start(*state, waiter.completion());
     state->connection()->kick();
+    lock.leave_to_wait();
   }
   return waiter.wait(until, [&] {
     const io::Context::Lock lock(state->context());
@@ -232,11 +233,12 @@ void Channel::async_wait_closed(Completion<Closed> done) {
 
 Result<Channel> Channel::open(std::string service, OpenOptions options, Until until) {
   if (Result<void> r = check(state_); !r) return r.error();
-  Waiter<Channel> waiter;
+  Waiter<Channel> waiter(state_->context());
   std::shared_ptr<ChannelState> child;
   {
-    const io::Context::Lock lock(state_->context());
+    io::Context::Lock lock(state_->context());
     child = state_->connection()->open(std::move(service), std::move(options), state_.get(), waiter.completion());
+    lock.leave_to_wait();
   }
   return waiter.wait(until, [&] {
     const io::Context::Lock lock(state_->context());

@@ -211,7 +211,7 @@ Result<JoinStats> Channel::join(int fd, Until until) {
   if (!state_) return Error(Errc::usage, "an empty Channel");
   if (io::Context::is_any_current()) return Errc::would_deadlock;
   const std::shared_ptr<io::Context> context = state_->connection()->context();
-  Waiter<JoinStats> waiter;
+  Waiter<JoinStats> waiter(*context);
   std::shared_ptr<Splice> splice;
   {
     const io::Context::Lock lock(*context);
@@ -233,7 +233,7 @@ Result<JoinStats> Channel::join(Channel other, Until until) {
   if (io::Context::is_any_current()) return Errc::would_deadlock;
   const std::shared_ptr<io::Context> context = state_->connection()->context();
   const std::shared_ptr<io::Context> others = other.state_->connection()->context();
-  Waiter<JoinStats> waiter;
+  Waiter<JoinStats> waiter(*context);
   std::shared_ptr<Splice> splice;
   std::unique_ptr<io::Stream> other_side;
   if (context == others) {

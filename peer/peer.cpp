@@ -133,7 +133,7 @@ void Peer::async_connect(const Endpoint& endpoint, Until until, Completion<PeerI
 
 Result<PeerInfo> Peer::connect(const Endpoint& endpoint, Until until) {
   if (io::Context::is_any_current()) return Errc::would_deadlock;
-  Waiter<PeerInfo> waiter;
+  Waiter<PeerInfo> waiter(*impl_->context);
   async_connect(endpoint, until, waiter.completion());
   return waiter.wait(until, [&] {
     const io::Context::Lock lock(*impl_->context);
@@ -192,7 +192,7 @@ void Peer::async_open(const To& to, std::string service, OpenOptions options, Un
 
 Result<Channel> Peer::open(const To& to, std::string service, OpenOptions options, Until until) {
   if (io::Context::is_any_current()) return Errc::would_deadlock;
-  Waiter<Channel> waiter;
+  Waiter<Channel> waiter(*impl_->context);
   async_open(to, std::move(service), std::move(options), until, waiter.completion());
   return waiter.wait({}, [] {});  // the deadline is kept on the Context
 }
@@ -223,7 +223,7 @@ void Peer::Impl::open(const To& to, std::string service, OpenOptions open_option
 
 Result<Channel> Peer::accept(Until until) {
   if (io::Context::is_any_current()) return Errc::would_deadlock;
-  Waiter<Channel> waiter;
+  Waiter<Channel> waiter(*impl_->context);
   std::uint64_t number = 0;
   {
     const io::Context::Lock lock(*impl_->context);
@@ -352,7 +352,7 @@ void Peer::Impl::close_all(const Error& why) {
 Result<void> Peer::shutdown(Until grace) {
   if (io::Context::is_any_current()) return Errc::would_deadlock;
   if (grace.deadline == kNever) grace.deadline = after(io::now(), std::chrono::seconds(30));
-  Waiter<void> waiter;
+  Waiter<void> waiter(*impl_->context);
   const Error why(Errc::shutting_down, "the other side is shutting down");
   {
     const io::Context::Lock lock(*impl_->context);

@@ -44,7 +44,8 @@ void SshLink::want_input() {
 
 void SshLink::read() {
   for (int i = 0; i < kReadsInARow && !is_down_; ++i) {
-    const Result<std::size_t> got = stream_->read_some(transport_->prepare());
+    const MutableByteView room = transport_->prepare();
+    const Result<std::size_t> got = stream_->read_some(room);
     if (!got) {
       if (got.error().is(Errc::would_block)) break;
       if (got.error().is(Errc::eof)) {
@@ -58,7 +59,8 @@ void SshLink::read() {
     if (const Result<void> r = transport_->handle_input(*got, last_input_); !r)
       break;  // Disconnected follows
     owner_.link_active();
-    if (is_down_ || !transport_->wants_input() || owner_.is_congested()) break;
+    // A read that did not fill the room took all there was.
+    if (*got < room.size() || is_down_ || !transport_->wants_input() || owner_.is_congested()) break;
   }
   owner_.link_active();
 }

@@ -4,56 +4,49 @@
 #include <streamkit/io/context.hpp>
 #include <streamkit/peer/until.hpp>
 
-#include <condition_variable>
+#include <atomic>
 #include <memory>
-#include <mutex>
 #include <optional>
 
 namespace streamkit {
 
-/// One wait of one thread. The completion may outlive the wait: what it brings then is dropped.
+/// One wait of one thread for something that completes on `context`. The completion may outlive the
+/// wait: what it brings then is dropped.
 template <class T>
 class Waiter {
  public:
+  explicit Waiter(io::Context& context) : shared_(std::make_shared<Shared>(context)) {}
+
   Completion<T> completion() {
     return [shared = shared_](Result<T> r) {
-      const std::lock_guard lock(shared->mutex);
       shared->result.emplace(std::move(r));
-      shared->changed.notify_all();
+      shared->has_result.store(true);
+      shared->settled.set();
     };
   }
 
-  /// Waits; at the deadline or when stopped calls `withdraw`, after which the completion will not come
-  /// any more (or has come, and then its result is the answer).
+  /// Waits; at the deadline or when stopped calls `withdraw`, which takes the Lock, and after which
+  /// the completion will not come any more (or has come, and then its result is the answer).
   template <class Withdraw>
   Result<T> wait(const Until& until, Withdraw&& withdraw) {
-    const std::stop_callback on_stop(until.stop, [shared = shared_] {
-      const std::lock_guard lock(shared->mutex);
-      shared->changed.notify_all();
-    });
-    std::unique_lock lock(shared_->mutex);
-    const auto settled = [&] { return shared_->result.has_value() || until.stop.stop_requested(); };
-    if (until.deadline == kNever) {
-      shared_->changed.wait(lock, settled);
-    } else {
-      shared_->changed.wait_until(lock, until.deadline, settled);
+    {
+      const std::stop_callback on_stop(until.stop, [shared = shared_] { shared->settled.set(); });
+      shared_->settled.wait(until.deadline);
     }
-    if (!shared_->result) {
-      lock.unlock();
-      withdraw();
-      lock.lock();
-    }
-    if (shared_->result) return std::move(*shared_->result);
-    return until.stop.stop_requested() ? Error(Errc::cancelled) : Error(Errc::timeout);
+    if (!shared_->has_result.load()) withdraw();
+    if (shared_->has_result.load()) return std::move(*shared_->result);
+    if (until.stop.stop_requested()) return Error(Errc::cancelled);
+    return Error(until.deadline == kNever ? Errc::closed : Errc::timeout);
   }
 
  private:
   struct Shared {
-    std::mutex mutex;
-    std::condition_variable changed;
+    explicit Shared(io::Context& context) : settled(context) {}
+    io::Signal settled;  // by the completion or by the stop
+    std::atomic<bool> has_result{false};
     std::optional<Result<T>> result;
   };
-  std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
+  std::shared_ptr<Shared> shared_;
 };
 
 }  // namespace streamkit

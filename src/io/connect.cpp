@@ -3,9 +3,6 @@
 #include "os_error.hpp"
 #include "socket.hpp"
 
-#include <asio/ip/basic_resolver.hpp>
-#include <asio/ip/tcp.hpp>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -19,8 +16,6 @@ namespace {
 constexpr std::chrono::milliseconds kUnixRetry{10};
 /// Addresses of one name that are tried at most.
 constexpr std::size_t kMaxAddresses = 16;
-
-using Resolver = asio::ip::basic_resolver<asio::ip::tcp, Loop::Executor>;
 
 // On loopback, a connect to a free port of the ephemeral range may be given that very port as its
 // own and meet itself. Nobody listens there.
@@ -40,7 +35,6 @@ class Connecting final : public std::enable_shared_from_this<Connecting>, Waitin
         per_address_(per_address),
         done_(std::move(done)),
         timer_(context),
-        resolver_(loop_->io().get_executor()),
         last_error_(Errc::timeout) {}
   ~Connecting() { cancel(); }
 
@@ -50,7 +44,7 @@ class Connecting final : public std::enable_shared_from_this<Connecting>, Waitin
  private:
   void begin();
   void resolve();
-  void resolved(const std::error_code& ec, const Resolver::results_type& results);
+  void resolved(Resolver::Answer answer);
   void try_next();
   bool try_address(const SocketAddress& address);
   void wait_for_answer();
@@ -69,7 +63,6 @@ class Connecting final : public std::enable_shared_from_this<Connecting>, Waitin
   Duration per_address_;
   Connect::Done done_;
   Timer timer_;
-  Resolver resolver_;
   std::vector<SocketAddress> addresses_;
   std::size_t next_ = 0;                        // the address that is tried or to be tried
   TimePoint give_up_ = kNever;                  // on that address
@@ -113,29 +106,26 @@ void Connecting::begin() {
   try_next();
 }
 
-// The system's resolver blocks, so Asio asks it on a thread of its own.
 void Connecting::resolve() {
-  resolver_.async_resolve(to_.host, std::to_string(to_.port),
-                          asio::ip::resolver_base::numeric_service,
-                          [weak = weak_from_this(), loop = loop_.get()](
-                              const std::error_code& ec, const Resolver::results_type& results) {
-                            const Loop::Entry entry(*loop);
-                            if (const auto self = weak.lock()) self->resolved(ec, results);
-                          });
+  loop_->resolver().resolve(
+      to_.host, to_.port, kMaxAddresses,
+      [weak = weak_from_this(), loop = loop_->weak_from_this()](Resolver::Answer answer) {
+        const std::shared_ptr<Loop> alive = loop.lock();
+        if (!alive) return;
+        alive->post([weak, answer = std::move(answer)]() mutable {
+          if (const auto self = weak.lock()) self->resolved(std::move(answer));
+        });
+      });
 }
 
-void Connecting::resolved(const std::error_code& ec, const Resolver::results_type& results) {
+void Connecting::resolved(Resolver::Answer answer) {
   if (!done_) return;
-  for (const auto& entry : results) {
-    if (addresses_.size() == kMaxAddresses) break;
-    const auto endpoint = entry.endpoint();
-    addresses_.push_back(copy_of(endpoint.data(), static_cast<socklen_t>(endpoint.size())));
-  }
+  addresses_ = std::move(answer.addresses);
   if (addresses_.empty())
     return finish(
         Error(os_code(EHOSTUNREACH),
               fmt::format("cannot connect to {}: the name has no address ({}); check its spelling",
-                          to_.text(), ec ? ec.message() : "empty answer")));
+                          to_.text(), answer.error)));
   try_next();
 }
 
@@ -165,9 +155,7 @@ bool Connecting::try_address(const SocketAddress& address) {
     return true;
   }
   if (errno != EINPROGRESS) return note_failure(errno), false;
-  auto watched = WatchedDescriptor::watch(loop_, fd);
-  if (!watched) return note_failure(watched.error().code().value()), false;
-  watched_ = std::move(*watched);
+  watched_ = WatchedDescriptor::watch(loop_, fd);
   wait_for_answer();
   set_timer(give_up_);
   return true;

@@ -1,77 +1,56 @@
-// Waiting for descriptors with Asio's reactor (epoll).
+// Waiting for descriptors: one task a direction, and the interest that the reactor has in them.
 #include "descriptor.hpp"
 
-#include "os_error.hpp"
-
-#include <poll.h>
-
 namespace streamkit::io {
+namespace {
 
-WatchedDescriptor::WatchedDescriptor(std::shared_ptr<Loop> loop)
-    : loop_(std::move(loop)), handle_(loop_->io().get_executor()) {}
+constexpr std::uint32_t kReadable = EPOLLIN | EPOLLHUP | EPOLLERR;
+constexpr std::uint32_t kWritable = EPOLLOUT | EPOLLHUP | EPOLLERR;
 
-Result<std::shared_ptr<WatchedDescriptor>> WatchedDescriptor::watch(std::shared_ptr<Loop> loop,
-                                                                    Descriptor& fd) {
+}  // namespace
+
+std::shared_ptr<WatchedDescriptor> WatchedDescriptor::watch(std::shared_ptr<Loop> loop,
+                                                            Descriptor& fd) {
   auto watched = std::make_shared<WatchedDescriptor>(std::move(loop));
-  std::error_code ec;
-  watched->handle_.assign(fd.number(), ec);
-  if (ec) return os_error(ec.value(), "cannot watch a descriptor");
-  fd.release();
+  watched->fd_ = std::move(fd);
   return watched;
 }
 
 void WatchedDescriptor::wait(Direction direction, Task task) {
   if (!is_open() || loop_->is_stopped()) return;
   loop_->enlist(*this);
-  Wait& wait = waits_[direction];
-  const Task dropped = std::exchange(wait.task, std::move(task));
-  if (wait.armed)
-    wait.replaced = true;
-  else
-    arm(direction);
+  const Task dropped = std::exchange(tasks_[direction], std::move(task));
+  if (want(interest_ | (direction == reading ? EPOLLIN : EPOLLOUT))) return;
+  // The kernel cannot wait for it (a regular file, say), so trying is the answer.
+  loop_->post([weak = weak_from_this(), direction] {
+    if (const auto self = weak.lock()) self->ready(direction == reading ? EPOLLIN : EPOLLOUT);
+  });
 }
 
-void WatchedDescriptor::arm(Direction direction) {
-  if (direction == writing)
-    writing_registered_ = true;
-  else if (writing_registered_ && !waits_[writing].armed)
-    forget_writing();
-  waits_[direction].armed = true;
-  const auto ready = direction == reading ? asio::posix::descriptor_base::wait_read
-                                          : asio::posix::descriptor_base::wait_write;
-  handle_.async_wait(
-      ready, [weak = weak_from_this(), loop = loop_.get(), direction](const std::error_code& ec) {
-        if (ec == asio::error::operation_aborted) return;
-        // Any other error: the system cannot wait for it (a regular file, say), so trying is the
-        // answer.
-        const Loop::Entry entry(*loop);
-        if (const auto self = weak.lock()) self->fire(direction);
-      });
+bool WatchedDescriptor::want(std::uint32_t interest) noexcept {
+  if (token_ == 0) token_ = loop_->reactor().enter(*this);
+  if (!loop_->reactor().set_interest(number(), token_, interest_, interest)) return false;
+  interest_ = interest;
+  return true;
 }
 
-// Once asked for, Asio's registration includes "writable" for good, and then every wait for reading
-// wakes the loop at once for nothing, as a socket is nearly always writable. So register it anew.
-void WatchedDescriptor::forget_writing() {
-  std::error_code ec;
-  const int fd = handle_.release();
-  handle_.assign(fd, ec);
-  if (ec) ::close(fd);  // out of kernel memory: the waits will answer, and so will reads and writes
-  writing_registered_ = false;
+// A task usually waits again, so interest goes only when events come that nobody waits for. With
+// none left the descriptor is taken out, or a broken one would be reported for ever.
+void WatchedDescriptor::ready(std::uint32_t events) {
+  const std::shared_ptr<WatchedDescriptor> alive = shared_from_this();
+  std::uint32_t unwanted = 0;
+  if ((events & kReadable) && !tasks_[reading]) unwanted |= EPOLLIN;
+  if ((events & kWritable) && !tasks_[writing]) unwanted |= EPOLLOUT;
+  if ((interest_ & unwanted) != 0) want(interest_ & ~unwanted);
+  if (events & kReadable) call(reading);
+  if (events & kWritable) call(writing);  // unless the other task has closed us
 }
 
-void WatchedDescriptor::fire(Direction direction) {
-  Wait& wait = waits_[direction];
-  wait.armed = false;
-  if (!wait.task) return;
-  if (std::exchange(wait.replaced, false) && !is_ready(direction)) return arm(direction);
-  if (!waits_[1 - direction].task) loop_->dismiss(*this);
-  Task due = std::move(wait.task);
+void WatchedDescriptor::call(Direction direction) {
+  if (!tasks_[direction]) return;
+  if (!tasks_[1 - direction]) loop_->dismiss(*this);
+  Task due = std::move(tasks_[direction]);
   due();
-}
-
-bool WatchedDescriptor::is_ready(Direction direction) {
-  pollfd query{number(), static_cast<short>(direction == reading ? POLLIN : POLLOUT), 0};
-  return ::poll(&query, 1, 0) != 0;
 }
 
 void WatchedDescriptor::close() {
@@ -81,13 +60,18 @@ void WatchedDescriptor::close() {
 Descriptor WatchedDescriptor::release() {
   if (!is_open()) return Descriptor();
   loop_->dismiss(*this);
+  if (token_ != 0) {
+    want(0);
+    loop_->reactor().leave(std::exchange(token_, 0));
+    interest_ = 0;
+  }
   // Destroying a task may destroy its owner, and this object with it.
-  const Task dropped[2] = {std::move(waits_[reading].task), std::move(waits_[writing].task)};
-  return Descriptor(handle_.release());
+  const Task dropped[2] = {std::move(tasks_[reading]), std::move(tasks_[writing])};
+  return std::move(fd_);
 }
 
 void WatchedDescriptor::abandon() {
-  const Task dropped[2] = {std::move(waits_[reading].task), std::move(waits_[writing].task)};
+  const Task dropped[2] = {std::move(tasks_[reading]), std::move(tasks_[writing])};
 }
 
 }  // namespace streamkit::io

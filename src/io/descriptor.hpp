@@ -3,10 +3,6 @@
 
 #include "loop.hpp"
 
-#include <streamkit/base/result.hpp>
-
-#include <asio/posix/basic_stream_descriptor.hpp>
-
 #include <unistd.h>
 #include <utility>
 
@@ -41,15 +37,14 @@ class WatchedDescriptor final : public std::enable_shared_from_this<WatchedDescr
  public:
   enum Direction { reading = 0, writing = 1 };
 
-  /// Takes `fd` over when it succeeds. It must be non-blocking already.
-  static Result<std::shared_ptr<WatchedDescriptor>> watch(std::shared_ptr<Loop> loop,
-                                                          Descriptor& fd);
+  /// Takes `fd` over. It must be non-blocking already.
+  static std::shared_ptr<WatchedDescriptor> watch(std::shared_ptr<Loop> loop, Descriptor& fd);
 
-  explicit WatchedDescriptor(std::shared_ptr<Loop> loop);
+  explicit WatchedDescriptor(std::shared_ptr<Loop> loop) : loop_(std::move(loop)) {}
   ~WatchedDescriptor() { close(); }
 
-  bool is_open() const noexcept { return handle_.is_open(); }
-  int number() noexcept { return handle_.native_handle(); }
+  bool is_open() const noexcept { return static_cast<bool>(fd_); }
+  int number() const noexcept { return fd_.number(); }
   const std::shared_ptr<Loop>& loop() const noexcept { return loop_; }
 
   /// Calls `task` once from the loop when `direction` is ready (or broken); replaces an earlier
@@ -59,24 +54,19 @@ class WatchedDescriptor final : public std::enable_shared_from_this<WatchedDescr
   void close();
   /// Drops the tasks and gives the descriptor away.
   Descriptor release();
+  /// The reactor's EPOLL bits. Calls the tasks they are for.
+  void ready(std::uint32_t events);
 
  private:
-  struct Wait {
-    Task task;
-    bool armed = false;     // the reactor has been asked and has not answered
-    bool replaced = false;  // its answer may be about something that an earlier task has dealt with
-  };
-
-  void arm(Direction direction);
-  void fire(Direction direction);
-  bool is_ready(Direction direction);
-  void forget_writing();
+  bool want(std::uint32_t interest) noexcept;
+  void call(Direction direction);
   void abandon() override;
 
   std::shared_ptr<Loop> loop_;
-  asio::posix::basic_stream_descriptor<Loop::Executor> handle_;
-  Wait waits_[2];
-  bool writing_registered_ = false;
+  Descriptor fd_;
+  Reactor::Token token_ = 0;  // 0: not entered, as nobody has waited yet
+  std::uint32_t interest_ = 0;
+  Task tasks_[2];
 };
 
 }  // namespace streamkit::io

@@ -218,9 +218,7 @@ Result<Side> make_side(const std::shared_ptr<Loop>& loop, Descriptor& fd,
     if (!prepared.socket) side.flags_before = prepared.flags;
   }
   if (side.socket) set_no_delay(fd.number());
-  auto watched = WatchedDescriptor::watch(loop, fd);
-  if (!watched) return watched.error();
-  side.watched = std::move(*watched);
+  side.watched = WatchedDescriptor::watch(loop, fd);
   return side;
 }
 
@@ -228,9 +226,7 @@ Result<Side> make_side(const std::shared_ptr<Loop>& loop, Descriptor& fd,
 
 Result<std::unique_ptr<Stream>> socket_stream(std::shared_ptr<Loop> loop, Descriptor& fd) {
   set_no_delay(fd.number());
-  auto watched = WatchedDescriptor::watch(std::move(loop), fd);
-  if (!watched) return watched.error();
-  const Side side{std::move(*watched), true, -1};
+  const Side side{WatchedDescriptor::watch(std::move(loop), fd), true, -1};
   return std::unique_ptr<Stream>(std::make_unique<DescriptorStream>(side, side));
 }
 

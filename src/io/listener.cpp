@@ -209,9 +209,7 @@ class Accepting final : public std::enable_shared_from_this<Accepting>, Waiting 
 
 Result<void> Accepting::start(Context& context, std::vector<Descriptor> listening) {
   for (Descriptor& fd : listening) {
-    auto watched = WatchedDescriptor::watch(loop_, fd);
-    if (!watched) return watched.error();
-    doors_.push_back({std::move(*watched), std::make_unique<Timer>(context)});
+    doors_.push_back({WatchedDescriptor::watch(loop_, fd), std::make_unique<Timer>(context)});
   }
   loop_->enlist(*this);
   for (std::size_t door = 0; door < doors_.size(); ++door) wait(door);

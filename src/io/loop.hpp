@@ -1,20 +1,26 @@
-// Loop: what a Context is made of. One Asio io_context run by one thread, one mutex that decides
-// who is on the Context, one queue of posted tasks, and the list of what has to be dropped when it
-// stops.
+// Loop: what a Context is made of. A reactor, timers, a queue of posted tasks, one mutex that
+// decides who is on the Context, and the list of what has to be dropped when it stops.
 //
-// Objects (streams, timers, ...) share the Loop, so the reactor outlives each of them; the Context
-// only decides how long it runs. Asio's handlers hold weak pointers to objects, so that nothing
-// circular is left when the loop stops. Asio is used as a reactor: it says "ready", the reading is
-// ours.
+// Who drives. One thread at a time waits for events and handles them: the driver. A thread that
+// waits for a Signal drives if nobody else does, so that what it waits for is done by itself, without
+// a hand-over (waking a sleeping thread costs more than all the rest of a small message). The
+// Context's own thread drives when no caller does; it steps back after a caller had to wait beside
+// it, and comes back when callers stay away for a moment (kStandBy).
+//
+// Objects (streams, timers, ...) share the Loop, so it outlives each of them; the Context only
+// decides how long it runs. The reactor says "ready", the reading is the streams'.
 #pragma once
+
+#include "reactor.hpp"
+#include "resolver.hpp"
+#include "timers.hpp"
 
 #include <streamkit/io/context.hpp>
 
-#include <asio/executor_work_guard.hpp>
-#include <asio/io_context.hpp>
-
 #include <atomic>
 #include <cassert>
+#include <condition_variable>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -43,8 +49,6 @@ class Waiting {
 
 class Loop : public std::enable_shared_from_this<Loop> {
  public:
-  using Executor = asio::io_context::executor_type;
-
   explicit Loop(Context& owner);
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -60,25 +64,30 @@ class Loop : public std::enable_shared_from_this<Loop> {
 
   void post(Task task);
   bool is_current() const noexcept;
-  bool is_own_thread() const noexcept;
-  asio::io_context& io() noexcept { return io_; }
+  /// The Context that the calling thread is on, or nullptr.
+  static Context* current() noexcept;
+  /// The calling thread is the driver.
+  bool is_driven_here() const noexcept;
+  Reactor& reactor() noexcept { return reactor_; }
+  /// Looks names up on a thread of its own, which starts with the first question.
+  Resolver& resolver();
+
+  /// On the Context.
+  void set_alarm(Alarm& alarm, TimePoint at);
+  void clear_alarm(Alarm& alarm) noexcept { timers_.clear(alarm); }
 
   /// Puts the calling thread on the Context and takes it off again. `outside` is any thread but the
-  /// loop's own. A Loop is entered by one thread at a time and never twice by the same.
+  /// driver. A Loop is entered by one thread at a time and never twice by the same. `is_waiting`:
+  /// the thread goes on to wait(), which sees to what was posted.
   void enter_from_outside();
-  void leave_to_outside();
+  void leave_to_outside(bool is_waiting = false);
 
-  /// How a handler of the reactor enters.
-  class Entry {
-   public:
-    explicit Entry(Loop& loop) : loop_(loop) { loop_.enter_from_loop(); }
-    ~Entry() { loop_.leave_to_loop(); }
-    Entry(const Entry&) = delete;
-    Entry& operator=(const Entry&) = delete;
-
-   private:
-    Loop& loop_;
-  };
+  /// Waits until `signal` is set, and drives meanwhile if nobody else does. False: the deadline
+  /// came first, or the Loop is stopping.
+  bool wait(Signal& signal, TimePoint deadline);
+  /// A signal that somebody waits for was set by the calling thread.
+  void tell(Signal& signal) noexcept;
+  void set_busy_poll(Duration duration) noexcept { busy_poll_.store(duration); }
 
   /// On the Context. `waiting` must be dismissed before it is destroyed.
   void enlist(Waiting& waiting) noexcept;
@@ -90,32 +99,77 @@ class Loop : public std::enable_shared_from_this<Loop> {
   static constexpr unsigned kMaxOvertakes = 4;
   /// A batch of tasks larger than this gives its memory back.
   static constexpr std::size_t kKeptBatch = 1024;
+  /// The own thread drives again when no caller has for so long.
+  static constexpr std::chrono::milliseconds kStandBy{1};
+
+  /// How the driver enters for one handler.
+  class Entry {
+   public:
+    explicit Entry(Loop& loop) : loop_(loop) { loop_.enter_from_loop(); }
+    ~Entry() { loop_.leave_to_loop(); }
+    Entry(const Entry&) = delete;
+    Entry& operator=(const Entry&) = delete;
+
+   private:
+    Loop& loop_;
+  };
 
   void enter_from_loop();
   void leave_to_loop();
+
+  // ---- driving: loop.cpp
+  void turn(TimePoint until);
+  std::span<const epoll_event> sleep(TimePoint until);
+  bool is_idle();
+  void dispatch(const epoll_event& event);
+  void ring_alarms();
+  void run_posted();
+
+  // ---- who drives: driver.cpp
+  enum class Driver { none, own_thread, caller };
+  struct Follower {
+    std::condition_variable woken;
+    Signal* signal = nullptr;
+    bool is_called = false;  // to drive
+  };
   void run();
-  void schedule_drain();
-  void drain();
+  void stand_by(std::unique_lock<std::mutex>& lock);
+  void drive_for(Signal& signal, TimePoint deadline);
+  void follow(std::unique_lock<std::mutex>& lock, Signal& signal, TimePoint deadline);
+  void pass_on();
+  void call_driver() noexcept;
   void end();
   void drop_all();
   void drop_everything();
 
   Context& owner_;
-  asio::io_context io_{1};
-  asio::executor_work_guard<Executor> work_{io_.get_executor()};
+  Reactor reactor_;
+  Timers timers_;
+  std::unique_ptr<Resolver> resolver_;  // on the Context
   std::thread thread_;
 
   std::mutex mutex_;                  // held = on the Context
   std::mutex gate_;                   // held by the outside thread that is next
   std::atomic<unsigned> outside_{0};  // threads that wait for mutex_
-  unsigned overtakes_ = 0;            // the loop thread's own
+  unsigned overtakes_ = 0;            // the driver's own
 
   std::mutex post_mutex_;
   std::vector<Task> posted_;      // guarded by post_mutex_
-  bool drain_scheduled_ = false;  // guarded by post_mutex_
   bool refuse_posts_ = false;     // guarded by post_mutex_
-  std::vector<Task> batch_;       // on the Context
+  std::vector<Task> batch_;       // the driver's own
   bool wake_at_leave_ = false;    // on the Context
+  std::atomic<bool> sleeping_{false};  // the driver waits for events, or is about to
+
+  std::mutex drive_mutex_;
+  std::atomic<Driver> driver_{Driver::none};  // changed under drive_mutex_
+  std::deque<Follower*> followers_;           // guarded by drive_mutex_
+  std::condition_variable own_thread_;        // with drive_mutex_
+  std::condition_variable driver_gone_;       // with drive_mutex_
+  std::uint64_t caller_turns_ = 0;            // guarded by drive_mutex_
+  bool own_thread_wanted_ = false;            // guarded by drive_mutex_
+  bool sleeps_deeply_ = false;                // guarded by drive_mutex_
+  std::atomic<bool> yield_wanted_{false};     // a caller had to wait beside the own thread
+  std::atomic<Duration> busy_poll_{Duration::zero()};
 
   std::atomic<bool> stopping_{false};
   std::atomic<bool> ends_by_itself_{false};

@@ -1,35 +1,23 @@
 // Timer: one deadline. Restarting it later, the usual life of an idle or keepalive timer, only
-// writes the new deadline down: the reactor's timer goes off at the old one and is set again then.
+// writes the new deadline down: the alarm rings at the old one and is set again then.
 #include "loop.hpp"
 
-#include <asio/basic_waitable_timer.hpp>
-
-#include <algorithm>
-
 namespace streamkit::io {
-namespace {
 
-using Clock = std::chrono::steady_clock;
-/// A deadline further away is approached in steps, which spares the reactor sums near the clock's
-/// end.
-constexpr std::chrono::hours kLongestStep{1};
-
-}  // namespace
-
-struct Timer::Impl final : std::enable_shared_from_this<Timer::Impl>, Waiting {
-  explicit Impl(std::shared_ptr<Loop> of) : loop(std::move(of)), alarm(loop->io().get_executor()) {}
+struct Timer::Impl final : std::enable_shared_from_this<Timer::Impl>, Alarm, Waiting {
+  explicit Impl(std::shared_ptr<Loop> of) : loop(std::move(of)) {}
 
   void start(TimePoint when, Task next);
-  void arm();
-  void fire();
-  void abandon() override { const Task dropped = std::move(task); }
+  void cancel();
+  void ring() override;
+  void abandon() override {
+    loop->clear_alarm(*this);
+    const Task dropped = std::move(task);
+  }
 
   std::shared_ptr<Loop> loop;
-  asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, Loop::Executor> alarm;
   Task task;
   TimePoint deadline = kNever;
-  TimePoint armed_for = kNever;
-  bool armed = false;
 };
 
 void Timer::Impl::start(TimePoint when, Task next) {
@@ -37,29 +25,24 @@ void Timer::Impl::start(TimePoint when, Task next) {
   loop->enlist(*this);
   const Task dropped = std::exchange(task, std::move(next));
   deadline = when;
-  if (deadline != kNever && (!armed || armed_for > deadline)) arm();
+  if (deadline != kNever && (!is_set() || at() > deadline)) loop->set_alarm(*this, deadline);
 }
 
-void Timer::Impl::arm() {
-  armed = true;
-  armed_for = std::min(deadline, after(now(), kLongestStep));
-  alarm.expires_at(armed_for);  // an earlier wait ends as cancelled
-  alarm.async_wait([weak = weak_from_this(), at = loop.get()](const std::error_code& ec) {
-    if (ec) return;
-    const Loop::Entry entry(*at);
-    if (const auto self = weak.lock()) self->fire();
-  });
-}
-
-void Timer::Impl::fire() {
-  armed = false;
+void Timer::Impl::ring() {
   if (!task || deadline == kNever) return;
   // The alarm is from an earlier start. Set it again even when the later deadline has passed by
   // now: other timers that are due before it go first.
-  if (armed_for < deadline || now() < deadline) return arm();
+  if (at() < deadline) return loop->set_alarm(*this, deadline);
+  const std::shared_ptr<Impl> alive = shared_from_this();
   loop->dismiss(*this);
   Task due = std::move(task);
   due();
+}
+
+void Timer::Impl::cancel() {
+  loop->dismiss(*this);
+  loop->clear_alarm(*this);
+  const Task dropped = std::move(task);
 }
 
 Timer::Timer(Context& context) : impl_(std::make_shared<Impl>(context.impl().loop)) {}
@@ -69,10 +52,8 @@ Timer::~Timer() {
 void Timer::start(TimePoint when, Task task) {
   impl_->start(when, std::move(task));
 }
-
 void Timer::cancel() {
-  impl_->loop->dismiss(*impl_);
-  const Task dropped = std::move(impl_->task);
+  impl_->cancel();
 }
 
 }  // namespace streamkit::io

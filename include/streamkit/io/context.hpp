@@ -1,21 +1,27 @@
 // A Context is one event loop. Everything that belongs to it is touched by one thread at a time.
 //
 // "On the Context" means: in a task or handler that the Context calls, or while holding its Lock.
-// The Context has a background thread that waits for events; a thread that calls in takes the Lock
-// for a moment, works inline as if it were the loop, and leaves. So a call from outside costs a
-// lock, not a hand-over to another thread.
+// A thread that calls in takes the Lock for a moment, works inline as if it were the loop, and
+// leaves. A thread that waits (for a Signal) drives the loop meanwhile, if nobody else does: what
+// it waits for is then done on that very thread, and so are other tasks and handlers of the Context.
+// Its own thread drives when no caller does. So neither a call from outside nor a wait costs a
+// hand-over to another thread.
 #pragma once
 
 #include <streamkit/base/function.hpp>
 #include <streamkit/base/result.hpp>
 #include <streamkit/base/time.hpp>
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 
 namespace streamkit::io {
 
 /// steady_clock's now. The one place where the library reads that clock.
 TimePoint now() noexcept;
+
+class Loop;
 
 /// Thread-safe. Destroying it stops the loop, joins its thread and destroys (does not run) what is
 /// still queued or waiting, on the Context; it must not be destroyed on itself. Its thread takes no
@@ -38,6 +44,9 @@ class Context {
   bool is_current() const noexcept;
   /// Whether the calling thread is on any Context.
   static bool is_any_current() noexcept;
+  /// How long whoever drives looks for events again and again before it sleeps until the next one.
+  /// Sleeping and being woken cost some 25 us each; not sleeping costs a processor. Default: 0, off.
+  void set_busy_poll(Duration duration) noexcept;
 
   /// Holds the loop still and puts the calling thread on it. Nesting on the same Context is free.
   /// Never take one while on another Context (post instead): two threads doing so could wait for
@@ -48,10 +57,12 @@ class Context {
     ~Lock();
     Lock(const Lock&) = delete;
     Lock& operator=(const Lock&) = delete;
+    /// Leaves early; the caller goes on to Signal::wait() at once, which sees to what was posted
+    /// meanwhile. No effect when nested.
+    void leave_to_wait();
 
    private:
     Context* context_;  // nullptr when nested
-    Context* previous_;
   };
 
   struct Impl;
@@ -59,6 +70,30 @@ class Context {
 
  private:
   std::unique_ptr<Impl> impl_;
+};
+
+/// A flag that one thread waits for. While it waits it may drive the Context's loop, so tasks and
+/// handlers of the Context run on it. It must live until set() has returned.
+class Signal {
+ public:
+  explicit Signal(Context& context);
+  ~Signal();
+  Signal(const Signal&) = delete;
+  Signal& operator=(const Signal&) = delete;
+  /// For good. Any thread.
+  void set() noexcept;
+  bool is_set() const noexcept { return set_.load(std::memory_order_acquire); }
+  /// True once it is set; false when the deadline came first, or the Context ended. Not on any
+  /// Context, and one thread only.
+  bool wait(TimePoint deadline = kNever);
+
+ private:
+  friend class Loop;
+  enum class Waiter : std::uint8_t { none, driving, following };
+
+  const std::shared_ptr<Loop> loop_;
+  std::atomic<bool> set_{false};
+  std::atomic<Waiter> waiter_{Waiter::none};
 };
 
 /// One deadline of a Context; use it on the Context only (a debug build asserts it). Destroying it
