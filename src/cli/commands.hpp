@@ -16,6 +16,7 @@ using Action = std::function<int(const Signals&)>;
 void add_relay_command(CLI::App& app, Action& action);
 void add_http_command(CLI::App& app, Action& action);
 void add_tcp_command(CLI::App& app, Action& action);
+void add_bench_command(CLI::App& app, Action& action);
 
 /// --json, -q and -v.
 void add_voice_options(CLI::App& command, Voice& voice);

@@ -16,7 +16,7 @@
 namespace streamkit::cli {
 namespace {
 
-constexpr std::array<std::string_view, 4> kCommands = {"relay", "http", "tcp", "help"};
+constexpr std::array<std::string_view, 5> kCommands = {"relay", "http", "tcp", "bench", "help"};
 
 // Levenshtein distance; both words are short.
 std::size_t distance(std::string_view a, std::string_view b) {
@@ -100,6 +100,7 @@ int run(int argc, const char* const* argv) {
   add_relay_command(app, action);
   add_http_command(app, action);
   add_tcp_command(app, action);
+  add_bench_command(app, action);
   if (words.empty()) {
     std::fputs(app.help().c_str(), stderr);
     return kExitUsage;

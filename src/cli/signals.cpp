@@ -36,6 +36,11 @@ bool Signals::wait() const {
   return number != SIGUSR1;
 }
 
+void Signals::end_at_once() const {
+  const sigset_t set = awaited();
+  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
 void Signals::ring() {
   ::kill(::getpid(), SIGUSR1);
 }

@@ -13,6 +13,8 @@ class Signals {
   Signals();
   /// Waits for a signal to end, or for ring(). True for a signal.
   bool wait() const;
+  /// For a command that has nothing to end in order: a signal ends the process from now on.
+  void end_at_once() const;
   /// Lets wait() return. Any thread, any number of times.
   static void ring();
 
