@@ -165,13 +165,15 @@ std::array<std::byte, 5> write_bare(Number number, std::uint32_t recipient) noex
   return out;
 }
 
-DataHeader::DataHeader(std::uint32_t recipient, bool error_lane, std::uint32_t size) noexcept
+DataHeader::DataHeader(std::uint32_t recipient, bool error_lane, std::uint32_t size,
+                       ByteView first) noexcept
     : bytes_{}, size_(size_of(error_lane)) {
   const Number number = error_lane ? Number::extended_data : Number::data;
   bytes_[0] = std::byte{static_cast<std::uint8_t>(number)};
   wire::store_u32(&bytes_[1], recipient);
   if (error_lane) wire::store_u32(&bytes_[5], kStderr);
   wire::store_u32(&bytes_[size_ - 4], size);
+  for (const std::byte b : first) bytes_[size_++] = b;
 }
 
 }  // namespace streamkit::channel

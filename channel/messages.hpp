@@ -92,15 +92,17 @@ std::array<std::byte, 9> write_window_adjust(std::uint32_t recipient, std::uint3
 /// EOF, CLOSE, CHANNEL_SUCCESS and CHANNEL_FAILURE: the number and the recipient, nothing else.
 std::array<std::byte, 5> write_bare(Number number, std::uint32_t recipient) noexcept;
 
-/// What comes before the bytes of a data message: 9 bytes, or 13 on the error lane.
+/// What comes before the bytes of a data message: 9 bytes, or 13 on the error lane, and the first
+/// of those bytes when they lie apart from the others (`first`, at most 4; `size` counts them).
 class DataHeader {
  public:
-  DataHeader(std::uint32_t recipient, bool error_lane, std::uint32_t size) noexcept;
+  DataHeader(std::uint32_t recipient, bool error_lane, std::uint32_t size,
+             ByteView first = {}) noexcept;
   ByteView view() const noexcept { return ByteView(bytes_).first(size_); }
   static constexpr std::size_t size_of(bool error_lane) noexcept { return error_lane ? 13 : 9; }
 
  private:
-  std::array<std::byte, 13> bytes_;
+  std::array<std::byte, 17> bytes_;
   std::size_t size_;
 };
 

@@ -48,9 +48,11 @@ Multiplexer::Impl::Impl(PayloadPort& its_port, Limits its_limits)
 
 // ---- inputs
 
-Result<void> Multiplexer::Impl::handle_payload(ByteView payload, TimePoint now) {
+Result<void> Multiplexer::Impl::handle_payload(ByteView payload, TimePoint now,
+                                               const Keeper& keeper) {
   if (failed) return *failed;
   advance(now);
+  kept_by = &keeper;
   Result<void> done = dispatch(payload);
   if (!done) failed = done.error();
   return done;
@@ -243,8 +245,11 @@ bool Multiplexer::is_known(std::uint8_t number) noexcept {
   return (number >= 80 && number <= 82) || (number >= 90 && number <= 100);
 }
 
-Result<void> Multiplexer::handle_payload(ByteView payload, TimePoint now) {
-  return impl_->handle_payload(payload, now);
+Result<void> Multiplexer::handle_payload(ByteView payload, TimePoint now, const Keeper& keeper) {
+  return impl_->handle_payload(payload, now, keeper);
+}
+bool Multiplexer::has_events() const noexcept {
+  return !impl_->events.empty();
 }
 Result<void> Multiplexer::handle_timeout(TimePoint now) {
   return impl_->handle_timeout(now);
@@ -285,6 +290,19 @@ Result<void> Multiplexer::refuse(ChannelId id, OpenFailure reason, std::string_v
 Result<std::size_t> Multiplexer::write(ChannelId id, Lane lane, ByteView bytes, TimePoint now) {
   impl_->advance(now);
   return impl_->write(id, lane, bytes);
+}
+Result<bool> Multiplexer::append(ChannelId id, Lane lane, ByteView head, ByteView bytes) {
+  return impl_->append(id, lane, head, bytes);
+}
+Result<void> Multiplexer::lend(ChannelId id, Lane lane, ByteView head, ByteView bytes) {
+  return impl_->lend(id, lane, head, bytes);
+}
+std::size_t Multiplexer::lent_bytes(ChannelId id, Lane lane) const noexcept {
+  const Channel* const c = impl_->find(id);
+  return c == nullptr ? 0 : c->out.lent(lane == Lane::data ? SendQueue::Kind::data : SendQueue::Kind::error);
+}
+std::size_t Multiplexer::take_back(ChannelId id, Lane lane) noexcept {
+  return impl_->take_back(id, lane);
 }
 std::size_t Multiplexer::writable_bytes(ChannelId id, Lane lane) const noexcept {
   return impl_->writable_bytes(id, lane);

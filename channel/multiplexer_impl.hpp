@@ -30,7 +30,7 @@ struct Multiplexer::Impl {
   Impl(PayloadPort& its_port, Limits its_limits);
 
   // ---- multiplexer.cpp: inputs, events, slots
-  Result<void> handle_payload(ByteView payload, TimePoint now);
+  Result<void> handle_payload(ByteView payload, TimePoint now, const Keeper& keeper);
   Result<void> dispatch(ByteView payload);
   Result<void> dispatch_to_channel(Number number, wire::Reader in);
   Result<void> act(Number number, Channel& c, wire::Reader in);
@@ -67,9 +67,13 @@ struct Multiplexer::Impl {
 
   // ---- sending.cpp
   Result<std::size_t> write(ChannelId id, Lane lane, ByteView bytes);
+  Result<bool> append(ChannelId id, Lane lane, ByteView head, ByteView bytes);
+  Result<void> lend(ChannelId id, Lane lane, ByteView head, ByteView bytes);
+  std::size_t take_back(ChannelId id, Lane lane) noexcept;
   std::size_t writable_bytes(ChannelId id, Lane lane) const noexcept;
+  Result<Channel*> find_sending(ChannelId id) const;
   Result<std::size_t> send_directly(Channel& c, Lane lane, ByteView bytes);
-  Result<std::size_t> send_data(Channel& c, Lane lane, ByteView bytes);
+  Result<std::size_t> send_data(Channel& c, Lane lane, ByteView head, ByteView bytes);
   std::size_t room(const Channel& c, Lane lane) const noexcept;
   Result<void> send_in_order(Channel& c, SendQueue::Kind kind, ByteView message);
   Result<void> send_run(Channel& c, SendQueue::Kind kind, ByteView message);
@@ -138,7 +142,8 @@ struct Multiplexer::Impl {
   Limits limits;
   std::optional<Error> failed;  ///< the first error of the link is final
 
-  BlockPool pool;  ///< outlives the channels
+  const Keeper* kept_by = nullptr;  ///< whoever keeps the payload that is being handled
+  BlockPool pool;                   ///< outlives the channels
   std::vector<std::unique_ptr<Channel>> slots;
   std::deque<std::uint32_t>
       free_ids;  ///< oldest first, so that a number rests before it is used again

@@ -10,14 +10,18 @@ namespace {
 constexpr std::size_t kSmallPiece = 480;
 constexpr std::size_t kLargePiece = 64 * 1024 - 64;
 constexpr std::size_t kLargeFrom = 16 * 1024;  // from here on all pieces have one size
+constexpr std::size_t kKeptFrom = 8 * 1024;    // less is copied even if it could stay
 }  // namespace
 
 struct ReceiveQueue::Piece {
   Piece* next = nullptr;
   std::size_t begin = 0, end = 0, capacity = 0;
+  Keeper keeper;                     // of bytes that stay where they came
+  const std::byte* kept = nullptr;
 
-  std::byte* bytes() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
-  std::size_t room() const noexcept { return capacity - end; }
+  std::byte* own() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
+  const std::byte* bytes() noexcept { return keeper ? kept : own(); }
+  std::size_t room() const noexcept { return keeper ? 0 : capacity - end; }
 };
 
 ReceiveQueue::Piece* ReceiveQueue::make(std::size_t least) {
@@ -29,6 +33,7 @@ ReceiveQueue::Piece* ReceiveQueue::make(std::size_t least) {
 }
 
 void ReceiveQueue::free(Piece* piece) noexcept {
+  if (piece->keeper) return delete piece;
   const std::size_t size = sizeof(Piece) + piece->capacity;
   piece->~Piece();
   pool_->give({std::unique_ptr<std::byte[]>(reinterpret_cast<std::byte*>(piece)), size});
@@ -39,11 +44,24 @@ ByteView ReceiveQueue::front() const noexcept {
   return {head_->bytes() + head_->begin, head_->end - head_->begin};
 }
 
-void ReceiveQueue::append(ByteView bytes) {
+void ReceiveQueue::link(Piece* piece) noexcept {
+  size_ += piece->end;
+  (tail_ == nullptr ? head_ : tail_->next) = piece;
+  tail_ = piece;
+}
+
+void ReceiveQueue::append(ByteView bytes, const Keeper& keeper) {
   if (bytes.empty()) return;
+  if (keeper && bytes.size() >= kKeptFrom) {
+    Piece* const piece = new Piece;
+    piece->keeper = keeper;
+    piece->kept = bytes.data();
+    piece->end = bytes.size();
+    return link(piece);
+  }
   if (tail_ != nullptr) {
     const std::size_t n = std::min(tail_->room(), bytes.size());
-    if (n > 0) std::memcpy(tail_->bytes() + tail_->end, bytes.data(), n);
+    if (n > 0) std::memcpy(tail_->own() + tail_->end, bytes.data(), n);
     tail_->end += n;
     size_ += n;
     bytes = bytes.subspan(n);
@@ -52,12 +70,10 @@ void ReceiveQueue::append(ByteView bytes) {
   // Pieces grow with the queue, so that a small one stays small and a long one has few.
   const std::size_t wanted = std::max({size_, kSmallPiece, bytes.size()});
   const std::size_t usual = wanted < kLargeFrom ? wanted : kLargePiece;
-  Piece* piece = make(std::max(usual, bytes.size()));
-  std::memcpy(piece->bytes(), bytes.data(), bytes.size());
+  Piece* const piece = make(std::max(usual, bytes.size()));
+  std::memcpy(piece->own(), bytes.data(), bytes.size());
   piece->end = bytes.size();
-  size_ += bytes.size();
-  (tail_ == nullptr ? head_ : tail_->next) = piece;
-  tail_ = piece;
+  link(piece);
 }
 
 void ReceiveQueue::consume(std::size_t n) noexcept {

@@ -1,4 +1,5 @@
-// ReceiveQueue: received bytes that wait for the reader, in pieces that never move.
+// ReceiveQueue: received bytes that wait for the reader, in pieces that never move. A large piece
+// stays where the link read it to; small ones are copied together.
 #pragma once
 
 #include "block_pool.hpp"
@@ -23,13 +24,15 @@ class ReceiveQueue {
   /// The oldest bytes, as many as lie together; empty only when the queue is. Valid until consume()
   /// or clear().
   ByteView front() const noexcept;
-  void append(ByteView bytes);
+  /// With a keeper the bytes may stay where they are.
+  void append(ByteView bytes, const Keeper& keeper = {});
   /// Forgets the oldest `n` <= size() bytes.
   void consume(std::size_t n) noexcept;
   void clear() noexcept;
 
  private:
   struct Piece;
+  void link(Piece* piece) noexcept;
   Piece* make(std::size_t least);
   void free(Piece* piece) noexcept;
 

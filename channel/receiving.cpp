@@ -59,7 +59,7 @@ bool Multiplexer::Impl::may_be_empty() noexcept {
 }
 
 void Multiplexer::Impl::keep(Channel& c, Lane lane, ByteView bytes) {
-  c.lane(lane).append(bytes);
+  c.lane(lane).append(bytes, lane == Lane::data ? *kept_by : Keeper());
   tell_readable(c, lane);
 }
 

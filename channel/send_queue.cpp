@@ -39,42 +39,76 @@ void SendQueue::make_room(std::size_t n) {
   tail_ = size;
 }
 
+ByteView SendQueue::bytes() const noexcept {
+  const Run& run = front();
+  const std::size_t size = run.size - run.head_size;
+  return run.is_lent ? ByteView(run.lent, size) : ByteView(store_.bytes.get() + head_, size);
+}
+
 void SendQueue::push(Kind kind, ByteView bytes) {
   if (!bytes.empty()) {
     make_room(bytes.size());
     std::memcpy(store_.bytes.get() + tail_, bytes.data(), bytes.size());
     tail_ += bytes.size();
   }
-  const auto size = static_cast<std::uint32_t>(bytes.size());
-  count_of(kind) += size;
+  count_of(kind) += static_cast<std::uint32_t>(bytes.size());
   const bool joins = kind == Kind::data || kind == Kind::error;
-  if (joins && !empty() && runs_.back().kind == kind) {
-    runs_.back().size += size;
-  } else {
-    runs_.push_back({kind, size});
+  if (joins && !empty() && runs_.back().kind == kind && !runs_.back().is_lent) {
+    runs_.back().size += bytes.size();
+    return;
   }
+  Run run;
+  run.kind = kind;
+  run.size = bytes.size();
+  runs_.push(run);
+}
+
+void SendQueue::lend(Kind kind, ByteView head, ByteView bytes) {
+  Run run;
+  run.kind = kind;
+  run.is_lent = true;
+  run.head_size = static_cast<std::uint8_t>(head.size());
+  std::copy(head.begin(), head.end(), run.head.begin());
+  run.size = head.size() + bytes.size();
+  run.lent = bytes.data();
+  runs_.push(run);
+}
+
+std::size_t SendQueue::lent(Kind kind) const noexcept {
+  for (const Run& run : runs_)
+    if (run.is_lent && run.kind == kind) return run.size;
+  return 0;
+}
+
+std::size_t SendQueue::take_back(Kind kind) noexcept {
+  const std::size_t left = lent(kind);
+  runs_.erase_if([kind](const Run& run) { return run.is_lent && run.kind == kind; });
+  if (empty()) clear();
+  return left;
 }
 
 void SendQueue::pop(std::size_t n) noexcept {
-  Run& run = runs_[first_];
-  head_ += n;
-  run.size -= static_cast<std::uint32_t>(n);
-  count_of(run.kind) -= static_cast<std::uint32_t>(n);
-  if (run.size > 0) return;
-  ++first_;
-  if (empty()) {
-    clear();
-  } else if (first_ >= 64 && first_ >= runs_.size() / 2) {
-    runs_.erase(runs_.begin(), runs_.begin() + static_cast<std::ptrdiff_t>(first_));
-    first_ = 0;
+  Run& run = runs_.front();
+  run.size -= n;
+  if (run.is_lent) {
+    const std::size_t of_head = std::min<std::size_t>(n, run.head_size);
+    std::copy(run.head.begin() + static_cast<std::ptrdiff_t>(of_head), run.head.end(),
+              run.head.begin());
+    run.head_size = static_cast<std::uint8_t>(run.head_size - of_head);
+    run.lent += n - of_head;
+  } else {
+    head_ += n;
+    count_of(run.kind) -= static_cast<std::uint32_t>(n);
   }
+  if (run.size > 0) return;
+  runs_.pop();
+  if (empty()) clear();
 }
 
 void SendQueue::clear() noexcept {
   pool_->give(std::exchange(store_, {}));
   head_ = tail_ = 0;
-  std::vector<Run>().swap(runs_);
-  first_ = 0;
+  runs_.clear();
   data_ = error_ = control_ = none_ = 0;
 }
 

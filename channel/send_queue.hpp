@@ -5,35 +5,52 @@
 #include "block_pool.hpp"
 
 #include <streamkit/base/bytes.hpp>
+#include <streamkit/base/fifo.hpp>
 
-#include <vector>
+#include <array>
 
 namespace streamkit::channel {
 
-/// Small writes that wait join into one run, so that they leave as full data messages. Owns no
-/// memory while it is empty.
+/// Small writes that wait join into one run, so that they leave as full data messages. A large one
+/// can be lent instead: it is sent from where its writer has it. Owns no memory while it is empty.
 class SendQueue {
  public:
   /// `question` is a control message that asks for a reply.
-  enum class Kind : std::uint32_t { data, error, control, question, eof, close };
+  enum class Kind : std::uint8_t { data, error, control, question, eof, close };
   struct Run {
-    Kind kind;
-    std::uint32_t size;  ///< bytes left of it; 0 for eof and close
+    Kind kind = Kind::data;
+    bool is_lent = false;
+    std::uint8_t head_size = 0;          ///< of a lent run: bytes that go before it
+    std::array<std::byte, 4> head{};
+    std::size_t size = 0;                ///< bytes left of it, head included; 0 for eof and close
+    const std::byte* lent = nullptr;     ///< the next byte of a lent run behind its head
   };
+
+  static constexpr std::size_t kMaxHead = 4;
 
   explicit SendQueue(BlockPool& pool) noexcept : pool_(&pool) {}
 
-  bool empty() const noexcept { return first_ == runs_.size(); }
+  bool empty() const noexcept { return runs_.empty(); }
   /// The run whose turn it is. Not when empty.
-  const Run& front() const noexcept { return runs_[first_]; }
-  /// The bytes of that run, all together. Valid until the next change.
-  ByteView bytes() const noexcept { return {store_.bytes.get() + head_, front().size}; }
+  const Run& front() const noexcept { return runs_.front(); }
+  /// The bytes of that run, behind its head, all together. Valid until the next change.
+  ByteView bytes() const noexcept;
+  /// What is left of the head of that run.
+  ByteView head() const noexcept { return ByteView(front().head).first(front().head_size); }
 
   void push(Kind kind, ByteView bytes = {});
-  /// Forgets `n` bytes of the front run, and the run itself when that was all of it.
+  /// `head` (at most 4 bytes) is kept; `bytes` must stay where they are until they were sent or
+  /// taken back. One lent run a lane at a time.
+  void lend(Kind kind, ByteView head, ByteView bytes);
+  /// Ends the lending on a lane: what is left of it leaves the queue. How many bytes that were.
+  std::size_t take_back(Kind kind) noexcept;
+  /// What is left of the run lent on a lane, head included.
+  std::size_t lent(Kind kind) const noexcept;
+  /// Forgets `n` bytes of the front run (its head first), and the run itself when that was all.
   void pop(std::size_t n) noexcept;
   void clear() noexcept;
 
+  /// Bytes kept here; lent ones are not.
   std::size_t buffered_data() const noexcept { return data_; }
   std::size_t buffered_error() const noexcept { return error_; }
   std::size_t buffered_control() const noexcept { return control_; }
@@ -45,8 +62,7 @@ class SendQueue {
   BlockPool* pool_;
   Block store_;
   std::size_t head_ = 0, tail_ = 0;
-  std::vector<Run> runs_;
-  std::size_t first_ = 0;
+  Fifo<Run> runs_;
   std::uint32_t data_ = 0, error_ = 0, control_ = 0, none_ = 0;
 };
 

@@ -1,19 +1,32 @@
-// Sending (RFC 4254 section 5.2): straight from the caller's memory while nobody else waits, else
-// by way of the channel's queue, in fair turns. What is in order behind data (requests, trailers,
-// EOF, CLOSE) goes the same way.
+// Sending (RFC 4254 section 5.2), in fair turns by way of the channel's queue. Large writes are lent
+// and sealed from their writer's memory; small ones are copied together, so that one message carries
+// many. What is in order behind data (requests, trailers, EOF, CLOSE) goes the same way.
 #include "multiplexer_impl.hpp"
 
 namespace streamkit::channel {
+namespace {
+
+SendQueue::Kind kind_of(Lane lane) noexcept {
+  return lane == Lane::data ? SendQueue::Kind::data : SendQueue::Kind::error;
+}
+
+}  // namespace
+
+Result<Channel*> Multiplexer::Impl::find_sending(ChannelId id) const {
+  Result<Channel*> found = find_alive(id);
+  if (found && (*found)->end_queued)
+    return Error(Errc::closed, "nothing can be written after end_write()");
+  return found;
+}
 
 std::size_t Multiplexer::Impl::room(const Channel& c, Lane lane) const noexcept {
   return limits.send_buffer - std::min(limits.send_buffer, c.buffered(lane));
 }
 
 Result<std::size_t> Multiplexer::Impl::write(ChannelId id, Lane lane, ByteView bytes) {
-  Result<Channel*> found = find_alive(id);
+  Result<Channel*> found = find_sending(id);
   if (!found) return found.error();
   Channel& c = **found;
-  if (c.end_queued) return Error(Errc::closed, "nothing can be written after end_write()");
   if (bytes.empty()) return std::size_t{0};
   if (Result<void> pumped = pump(); !pumped) return pumped.error();  // who waits goes first
 
@@ -25,9 +38,7 @@ Result<std::size_t> Multiplexer::Impl::write(ChannelId id, Lane lane, ByteView b
   }
   const std::size_t kept = std::min(room(c, lane), bytes.size() - taken);
   if (kept > 0) {
-    const bool is_data = lane == Lane::data;
-    c.out.push(is_data ? SendQueue::Kind::data : SendQueue::Kind::error,
-               bytes.subspan(taken, kept));
+    c.out.push(kind_of(lane), bytes.subspan(taken, kept));
     wait_for_turn(c);
     taken += kept;
   }
@@ -49,10 +60,45 @@ std::size_t Multiplexer::Impl::writable_bytes(ChannelId id, Lane lane) const noe
   return direct + room(*c, lane);
 }
 
+Result<bool> Multiplexer::Impl::append(ChannelId id, Lane lane, ByteView head, ByteView bytes) {
+  Result<Channel*> found = find_sending(id);
+  if (!found) return found.error();
+  Channel& c = **found;
+  if (head.size() + bytes.size() > room(c, lane)) {
+    c.wants_writable[static_cast<std::size_t>(lane)] = true;
+    return false;
+  }
+  const SendQueue::Kind kind = kind_of(lane);
+  if (!head.empty()) c.out.push(kind, head);
+  if (!bytes.empty()) c.out.push(kind, bytes);
+  wait_for_turn(c);
+  return true;
+}
+
+Result<void> Multiplexer::Impl::lend(ChannelId id, Lane lane, ByteView head, ByteView bytes) {
+  Result<Channel*> found = find_sending(id);
+  if (!found) return found.error();
+  Channel& c = **found;
+  if (head.size() > SendQueue::kMaxHead || c.out.lent(kind_of(lane)) > 0)
+    return Error(Errc::usage, "one write a lane can be lent, with at most 4 bytes before it");
+  if (head.empty() && bytes.empty()) return {};
+  c.out.lend(kind_of(lane), head, bytes);
+  wait_for_turn(c);
+  return {};
+}
+
+std::size_t Multiplexer::Impl::take_back(ChannelId id, Lane lane) noexcept {
+  Channel* const c = find(id);
+  if (c == nullptr) return 0;
+  const std::size_t left = c->out.take_back(kind_of(lane));
+  if (c->out.empty()) turns.leave(c->id, c->turn);
+  return left;
+}
+
 Result<std::size_t> Multiplexer::Impl::send_directly(Channel& c, Lane lane, ByteView bytes) {
   std::size_t sent = 0;
   while (sent < bytes.size()) {
-    Result<std::size_t> n = send_data(c, lane, bytes.subspan(sent));
+    Result<std::size_t> n = send_data(c, lane, {}, bytes.subspan(sent));
     if (!n) return n;
     if (*n == 0) break;
     sent += *n;
@@ -62,17 +108,20 @@ Result<std::size_t> Multiplexer::Impl::send_directly(Channel& c, Lane lane, Byte
 
 /// One data message, as long as the window, their packet size and the port allow; 0 when they do
 /// not.
-Result<std::size_t> Multiplexer::Impl::send_data(Channel& c, Lane lane, ByteView bytes) {
+Result<std::size_t> Multiplexer::Impl::send_data(Channel& c, Lane lane, ByteView head,
+                                                 ByteView bytes) {
   const bool error_lane = lane == Lane::error;
   const std::size_t header = DataHeader::size_of(error_lane);
   const std::size_t sendable = port.sendable_bytes();
   if (sendable <= header) return std::size_t{0};
-  const std::size_t n = std::min(std::min(bytes.size(), sendable - header),
+  const std::size_t n = std::min(std::min(head.size() + bytes.size(), sendable - header),
                                  std::size_t{std::min(c.send_window, c.send_packet)});
   if (n == 0) return std::size_t{0};
   const auto size = static_cast<std::uint32_t>(n);
-  const DataHeader head(c.remote, error_lane, size);
-  if (Result<void> sent = port.send(head.view(), bytes.first(n)); !sent) return sent.error();
+  const ByteView first = head.first(std::min(head.size(), n));
+  const DataHeader message(c.remote, error_lane, size, first);
+  if (Result<void> sent = port.send(message.view(), bytes.first(n - first.size())); !sent)
+    return sent.error();
   c.send_window -= size;
   return n;
 }
@@ -136,7 +185,7 @@ Result<Multiplexer::Impl::Served> Multiplexer::Impl::serve(Channel& c) {
     if (run.kind == SendQueue::Kind::data || run.kind == SendQueue::Kind::error) {
       if (c.send_window == 0) return Served::done;
       const Lane lane = run.kind == SendQueue::Kind::data ? Lane::data : Lane::error;
-      const Result<std::size_t> n = send_data(c, lane, c.out.bytes());
+      const Result<std::size_t> n = send_data(c, lane, c.out.head(), c.out.bytes());
       if (!n) return n.error();
       if (*n == 0) return Served::port_full;
       used = *n;
@@ -145,6 +194,9 @@ Result<Multiplexer::Impl::Served> Multiplexer::Impl::serve(Channel& c) {
       if (run.kind == SendQueue::Kind::close) return Served::done;  // the queue is gone
       queued_control -= used;
     }
+    // Whoever lent it is told when all of it has gone.
+    if (run.is_lent && used == run.size)
+      c.wants_writable[run.kind == SendQueue::Kind::data ? 0 : 1] = true;
     c.out.pop(used);
     c.turn.deficit -= static_cast<std::int64_t>(used + DataHeader::size_of(false));
   }

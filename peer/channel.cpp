@@ -40,7 +40,7 @@ Result<T> wait_for(const std::shared_ptr<ChannelState>& state, const Until& unti
   {
     io::Context::Lock lock(state->context());
     number = start(*state, waiter.completion());
-    state->connection()->kick();
+    state->connection()->work();
     lock.leave_to_wait();
   }
   return waiter.wait(until, [&] {
@@ -48,6 +48,15 @@ Result<T> wait_for(const std::shared_ptr<ChannelState>& state, const Until& unti
     state->withdraw(number);
     state->connection()->kick();
   });
+}
+
+// A small write goes to the queue, without an operation of its own; nothing when it has to wait.
+std::optional<Result<void>> write_small(ChannelState& state, Lane lane, ByteView bytes, bool framed) {
+  const Result<bool> queued = state.try_queue(lane, bytes, framed);
+  if (!queued) return queued.error();
+  if (!*queued) return std::nullopt;
+  state.connection()->kick_later(bytes.size());
+  return Result<void>();
 }
 
 Result<void> check(const std::shared_ptr<ChannelState>& state) {
@@ -90,7 +99,7 @@ Result<std::size_t> Channel::read(MutableByteView out, Until until) {
     const io::Context::Lock lock(state_->context());
     Result<std::size_t> now = state_->try_read(Lane::data, out);
     if (now || !now.error().is(Errc::would_block)) {
-      state_->connection()->kick();
+      state_->connection()->kick_if_needed();
       return now;
     }
   }
@@ -103,11 +112,7 @@ Result<void> Channel::write(ByteView bytes, Until until) {
   if (Result<void> r = check(state_); !r) return r.error();
   {
     const io::Context::Lock lock(state_->context());
-    Result<std::size_t> now = state_->try_write(Lane::data, bytes);
-    if (!now && !now.error().is(Errc::would_block)) return now.error();
-    state_->connection()->kick();
-    bytes = bytes.subspan(now ? *now : 0);
-    if (bytes.empty()) return {};
+    if (std::optional<Result<void>> done = write_small(*state_, Lane::data, bytes, false)) return *done;
   }
   return wait_for<void>(state_, until, [&](ChannelState& s, Completion<void> done) {
     return s.write(Lane::data, bytes, false, std::move(done));
@@ -116,6 +121,14 @@ Result<void> Channel::write(ByteView bytes, Until until) {
 
 Result<Bytes> Channel::read_frame(Until until) {
   if (Result<void> r = check(state_); !r) return r.error();
+  {
+    const io::Context::Lock lock(state_->context());
+    Result<Bytes> now = state_->try_read_frame(Lane::data);
+    if (now || !now.error().is(Errc::would_block)) {
+      state_->connection()->kick_if_needed();
+      return now;
+    }
+  }
   return wait_for<Bytes>(state_, until, [](ChannelState& s, Completion<Bytes> done) {
     return s.read_frame(Lane::data, std::move(done));
   });
@@ -123,6 +136,10 @@ Result<Bytes> Channel::read_frame(Until until) {
 
 Result<void> Channel::write_frame(ByteView frame, Until until) {
   if (Result<void> r = check(state_); !r) return r.error();
+  {
+    const io::Context::Lock lock(state_->context());
+    if (std::optional<Result<void>> done = write_small(*state_, Lane::data, frame, true)) return *done;
+  }
   return wait_for<void>(state_, until, [&](ChannelState& s, Completion<void> done) {
     return s.write(Lane::data, frame, true, std::move(done));
   });
@@ -183,7 +200,25 @@ Result<ByteView> Channel::peek() {
 
 void Channel::consume(std::size_t n) {
   state_->consume(n);
-  state_->connection()->kick();
+  state_->connection()->kick_if_needed();
+}
+
+Result<bool> Channel::write_frame_some(ByteView frame) {
+  if (!state_ || !state_->context().is_current())
+    return Error(Errc::usage, "write_frame_some() is for the Context's thread");
+  const Result<bool> queued = state_->try_queue(Lane::data, frame, true);
+  if (queued && *queued) state_->connection()->kick_later(frame.size());
+  return queued;
+}
+
+Result<ByteView> Channel::peek_frame() {
+  if (!state_ || !state_->context().is_current()) return Error(Errc::usage, "peek_frame() is for the Context's thread");
+  return state_->peek_frame();
+}
+
+void Channel::consume_frame() {
+  state_->consume_frame();
+  state_->connection()->kick_if_needed();
 }
 
 void Channel::on_readable(Task task) { state_->on_readable(std::move(task)); }

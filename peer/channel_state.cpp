@@ -1,14 +1,19 @@
 #include "channel_state.hpp"
 
+#include <streamkit/base/wire.hpp>
+
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 namespace streamkit {
 namespace {
 
-// A frame's header and the start of its body leave in one piece; this much of the body is copied
-// for it.
-constexpr std::size_t kFrameHead = 16 * 1024;
+// A write of at most this many bytes is copied, so that many leave in one message; a larger one is
+// sent from where it is.
+constexpr std::size_t kCopyBelow = 8 * 1024;
+// So much is read before the window hears of it, at most: far less than the smallest window.
+constexpr std::size_t kSettleAt = 8 * 1024;
 
 }  // namespace
 
@@ -33,9 +38,34 @@ std::uint64_t ChannelState::read_frame(Lane l, Completion<Bytes> done) {
   return last_number_;
 }
 
-bool ChannelState::is_at_end(Lane l) const noexcept {
-  if (phase == Phase::closed) return released_ || mux().peek(id_, l).empty();
-  return mux().peek(id_, l).empty() && mux().is_eof(id_);
+// What can be read now, as far as it lies together. The multiplexer may drop bytes of the error
+// lane, so that one is looked at anew each time.
+ByteView ChannelState::unread(Lane l) {
+  if (released_) return {};
+  LaneState& s = lane(l);
+  if (!s.ahead.empty() && l == Lane::data) return s.ahead;
+  settle(l);
+  s.ahead = mux().peek(id_, l);
+  return s.ahead;
+}
+
+void ChannelState::advance(Lane l, std::size_t n) {
+  LaneState& s = lane(l);
+  s.ahead = s.ahead.subspan(n);
+  s.taken += n;
+  if (l == Lane::error || s.ahead.empty() || s.taken >= kSettleAt) settle(l);
+}
+
+// Gives back what was read, so that the window opens.
+void ChannelState::settle(Lane l) {
+  const std::size_t taken = std::exchange(lane(l).taken, 0);
+  // A failure here is a link that just died; Closed tells.
+  if (taken > 0 && !released_) (void)mux().consume(id_, l, taken, io::now());
+}
+
+bool ChannelState::is_at_end(Lane l) {
+  if (!unread(l).empty()) return false;
+  return phase == Phase::closed || mux().is_eof(id_);
 }
 
 Error ChannelState::end_error() const {
@@ -45,101 +75,124 @@ Error ChannelState::end_error() const {
 
 Result<std::size_t> ChannelState::try_read(Lane l, MutableByteView out) {
   if (!lane(l).reads.empty() || closing_) return closing_ ? Errc::closed : Errc::would_block;
-  const ByteView have = released_ ? ByteView{} : mux().peek(id_, l);
-  if (have.empty() || out.empty()) {
-    if (out.empty()) return std::size_t{0};
-    if (is_at_end(l)) return end_error();
-    return Errc::would_block;
-  }
+  if (out.empty()) return std::size_t{0};
+  const ByteView have = unread(l);
+  if (have.empty()) return is_at_end(l) ? end_error() : Error(Errc::would_block);
   const std::size_t n = std::min(have.size(), out.size());
   std::memcpy(out.data(), have.data(), n);
-  if (Result<void> r = mux().consume(id_, l, n, io::now()); !r) return r.error();
+  advance(l, n);
   release_if_read();
   return n;
 }
 
-Result<std::optional<Bytes>> ChannelState::try_read_frame(Lane l) {
+// One step of putting a frame together from what lies together.
+Result<std::optional<Bytes>> ChannelState::take_frame(Lane l, ByteView have) {
+  if (l == Lane::error && !is_native) {  // a stock program's stderr has no frames: what is there is one
+    Bytes all = to_bytes(have);
+    advance(l, all.size());
+    return std::optional<Bytes>(std::move(all));
+  }
+  std::size_t used = 0;
+  Result<std::optional<Bytes>> frame = lane(l).frames.take(have, used);
+  advance(l, used);
+  if (!frame) reset(Code::resource_exhausted, "a frame longer than this side accepts");
+  return frame;
+}
+
+Result<Bytes> ChannelState::try_read_frame(Lane l) {
   if (closing_) return Errc::closed;
-  LaneState& s = lane(l);
+  if (!lane(l).reads.empty()) return Errc::would_block;
+  if (l == Lane::data && is_assembled_) {
+    is_assembled_ = false;
+    return std::move(assembled_);
+  }
   while (true) {
-    const ByteView have = released_ ? ByteView{} : mux().peek(id_, l);
+    const ByteView have = unread(l);
     if (have.empty()) {
-      if (!is_at_end(l)) return std::optional<Bytes>();
-      if (s.frames.is_mid_frame() && end_error().is(Errc::eof))
+      if (!is_at_end(l)) return Errc::would_block;
+      if (lane(l).frames.is_mid_frame() && end_error().is(Errc::eof))
         return Error(Errc::protocol, "the data ended inside a frame");
       return end_error();
     }
-    if (l == Lane::error &&
-        !is_native) {  // a stock program's stderr has no frames: what is there is one
-      Bytes all = to_bytes(have);
-      if (Result<void> r = mux().consume(id_, l, all.size(), io::now()); !r) return r.error();
-      release_if_read();
-      return std::optional<Bytes>(std::move(all));
-    }
-    std::size_t used = 0;
-    Result<std::optional<Bytes>> frame = s.frames.take(have, used);
-    if (Result<void> r = mux().consume(id_, l, used, io::now()); !r) return r.error();
-    if (!frame) {
-      reset(Code::resource_exhausted, "a frame longer than this side accepts");
-      return frame.error();
-    }
-    if (*frame) {
-      release_if_read();
-      return frame;
-    }
+    Result<std::optional<Bytes>> frame = take_frame(l, have);
+    if (!frame) return frame.error();
+    if (!*frame) continue;
+    release_if_read();
+    return std::move(**frame);
   }
 }
 
+Result<ByteView> ChannelState::peek_frame() {
+  if (is_assembled_) return ByteView(assembled_);
+  const ByteView have = unread(Lane::data);
+  LaneState& s = lane(Lane::data);
+  if (!closing_ && s.reads.empty() && !s.frames.is_mid_frame() && have.size() >= 4) {
+    const std::size_t size = wire::load_u32(have.data());
+    if (size <= connection_->settings().max_frame && have.size() - 4 >= size) {
+      framed_ = 4 + size;
+      return have.subspan(4, size);
+    }
+  }
+  Result<Bytes> frame = try_read_frame(Lane::data);
+  if (!frame) return frame.error();
+  assembled_ = std::move(*frame);
+  is_assembled_ = true;
+  return ByteView(assembled_);
+}
+
+void ChannelState::consume_frame() {
+  if (std::exchange(is_assembled_, false)) {
+    Bytes().swap(assembled_);
+  } else if (const std::size_t n = std::exchange(framed_, 0)) {
+    advance(Lane::data, n);
+  }
+  release_if_read();
+}
+
 bool ChannelState::progress_read(Lane l, ReadBytes& r) {
-  if (released_ || mux().peek(id_, l).empty()) {
+  const ByteView have = unread(l);
+  if (have.empty()) {
     if (!is_at_end(l)) return false;
     finish(r.done, Result<std::size_t>(end_error()));
     return true;
   }
-  const ByteView have = mux().peek(id_, l);
   const std::size_t n = std::min(have.size(), r.out.size());
   if (n > 0) std::memcpy(r.out.data(), have.data(), n);
-  if (const Result<void> c = mux().consume(id_, l, n, io::now()); !c) {
-    finish(r.done, Result<std::size_t>(c.error()));
-  } else {
-    finish(r.done, Result<std::size_t>(n));
-  }
+  advance(l, n);
+  finish(r.done, Result<std::size_t>(n));
   return true;
 }
 
 bool ChannelState::progress_read(Lane l, ReadFrame& r) {
-  Result<std::optional<Bytes>> frame = try_read_frame(l);
-  if (frame && !*frame) return false;
-  finish(r.done, frame ? Result<Bytes>(std::move(**frame)) : Result<Bytes>(frame.error()));
+  Result<Bytes> frame = try_read_frame(l);
+  if (!frame && frame.error().is(Errc::would_block)) return false;
+  finish(r.done, std::move(frame));
   return true;
 }
 
 void ChannelState::progress_reads(Lane l) {
-  std::deque<Read>& reads = lane(l).reads;
-  while (!reads.empty()) {
-    // Taken out first: a frame that is too long resets the channel, and that clears the queue.
-    Read front = std::move(reads.front());
-    reads.pop_front();
-    if (!std::visit([&](auto& what) { return progress_read(l, what); }, front.what)) {
-      reads.push_front(std::move(front));
-      break;
-    }
-  }
+  std::list<Read>& reads = lane(l).reads;
+  // All are taken out first: a frame that is too long resets the channel, and that clears the queue.
+  std::list<Read> due;
+  due.swap(reads);
+  while (!due.empty() && std::visit([&](auto& what) { return progress_read(l, what); }, due.front().what))
+    due.pop_front();
+  reads.splice(reads.begin(), due);
+  if (closing_) fail_operations(Errc::closed);
   release_if_read();
 }
 
 Result<ByteView> ChannelState::peek() {
   if (closing_) return Errc::closed;
-  const ByteView have = released_ ? ByteView{} : mux().peek(id_, Lane::data);
+  const ByteView have = unread(Lane::data);
   if (!have.empty()) return have;
   if (is_at_end(Lane::data)) return end_error();
   return Errc::would_block;
 }
 
 void ChannelState::consume(std::size_t n) {
-  if (released_) return;
-  // A failure here is a link that just died; Closed tells.
-  (void)mux().consume(id_, Lane::data, n, io::now());
+  // More than lies together may have been counted by the caller's own peeks only.
+  advance(Lane::data, std::min(n, unread(Lane::data).size()));
   release_if_read();
 }
 
@@ -157,61 +210,62 @@ void ChannelState::readable(Lane l) {
 
 // ---------------------------------------------------------------- writing
 
+Result<void> ChannelState::check_writing() const {
+  if (!wants_end_ && !wants_close_ && phase == Phase::open) return {};
+  return end_ && !*end_ ? end_->error() : Error(Errc::closed);
+}
+
+Result<void> ChannelState::check_frame(ByteView bytes) const {
+  if (bytes.size() <= std::min<std::size_t>(connection_->settings().max_frame, connection_->max_frame_remote()))
+    return {};
+  return Error(Errc::frame_too_large,
+               "a frame of " + std::to_string(bytes.size()) + " bytes is longer than max_frame");
+}
+
 std::uint64_t ChannelState::write(Lane l, ByteView bytes, bool framed, Completion<void> done) {
   const std::uint64_t number = ++last_number_;
-  if (framed && bytes.size() > std::min<std::size_t>(connection_->settings().max_frame,
-                                                     connection_->max_frame_remote())) {
-    finish(done,
-           Result<void>(Error(Errc::frame_too_large, "a frame of " + std::to_string(bytes.size()) +
-                                                         " bytes is longer than max_frame")));
+  Result<void> may = framed ? check_frame(bytes) : Result<void>();
+  if (may) may = check_writing();
+  if (!may) {
+    finish(done, std::move(may));
     return number;
   }
-  if (wants_end_ || wants_close_ || phase != Phase::open) {
-    const bool reset = end_ && !*end_;
-    finish(done, Result<void>(reset ? end_->error() : Error(Errc::closed)));
-    return number;
-  }
-  const bool has_header = framed && (l == Lane::data || is_native);
-  lane(l).writes.push_back(
-      {number, bytes, has_header ? channel::frame_header(bytes.size()) : std::array<std::byte, 4>{},
-       has_header ? std::size_t{4} : std::size_t{0}, 0, std::move(done)});
+  lane(l).writes.push_back({number, bytes, has_header(l, framed), false, std::move(done)});
   progress_writes(l);
   return number;
 }
 
 Result<std::size_t> ChannelState::try_write(Lane l, ByteView bytes) {
-  if (wants_end_ || wants_close_ || phase != Phase::open)
-    return end_ && !*end_ ? end_->error() : Error(Errc::closed);
+  if (Result<void> may = check_writing(); !may) return may.error();
   if (!lane(l).writes.empty()) return Errc::would_block;
   if (bytes.empty()) return std::size_t{0};
   return mux().write(id_, l, bytes, io::now());
 }
 
-// True: all of it is with the multiplexer.
+Result<bool> ChannelState::try_queue(Lane l, ByteView bytes, bool framed) {
+  if (framed)
+    if (Result<void> may = check_frame(bytes); !may) return may.error();
+  if (Result<void> may = check_writing(); !may) return may.error();
+  const std::size_t most = std::min(kCopyBelow, connection_->settings().channels.send_buffer / 2);
+  if (bytes.size() > most || !lane(l).writes.empty()) return false;
+  const std::array<std::byte, 4> header = channel::frame_header(bytes.size());
+  return mux().append(id_, l, ByteView(header).first(has_header(l, framed) ? 4 : 0), bytes);
+}
+
+// True: all of it is with the multiplexer, or was sent from where it is.
 Result<bool> ChannelState::progress_write(Lane l, Write& w) {
-  const std::size_t total = w.header_size + w.bytes.size();
-  while (w.sent < total) {
-    Result<std::size_t> took = std::size_t{0};
-    if (w.sent < w.header_size) {
-      std::array<std::byte, 4 + kFrameHead> head;
-      const std::size_t body = std::min(w.bytes.size(), kFrameHead);
-      std::memcpy(head.data(), w.header.data(), 4);
-      if (body > 0) std::memcpy(head.data() + 4, w.bytes.data(), body);
-      took = mux().write(id_, l, ByteView(head).subspan(w.sent, 4 + body - w.sent), io::now());
-    } else {
-      took = mux().write(id_, l, w.bytes.subspan(w.sent - w.header_size), io::now());
-    }
-    if (!took) {
-      if (took.error().is(Errc::would_block)) return false;
-      return took.error();
-    }
-    w.sent += *took;
-  }
-  return true;
+  const std::array<std::byte, 4> header = channel::frame_header(w.bytes.size());
+  const ByteView head = ByteView(header).first(w.framed ? 4 : 0);
+  if (w.is_lent) return mux().lent_bytes(id_, l) == 0;
+  if (w.bytes.size() <= std::min(kCopyBelow, connection_->settings().channels.send_buffer / 2))
+    return mux().append(id_, l, head, w.bytes);
+  if (Result<void> lent = mux().lend(id_, l, head, w.bytes); !lent) return lent.error();
+  w.is_lent = true;
+  return false;
 }
 
 void ChannelState::progress_writes(Lane l) {
-  std::deque<Write>& writes = lane(l).writes;
+  std::list<Write>& writes = lane(l).writes;
   while (!writes.empty()) {
     const Result<bool> done = progress_write(l, writes.front());
     if (done && !*done) return;
@@ -350,7 +404,7 @@ std::optional<Error> ChannelState::failure() const {
 // The multiplexer keeps a closed channel's unread bytes until they are read or given up.
 void ChannelState::release_if_read() {
   if (phase != Phase::closed || released_) return;
-  if (!mux().peek(id_, Lane::data).empty() || !mux().peek(id_, Lane::error).empty()) return;
+  if (is_assembled_ || !unread(Lane::data).empty() || !unread(Lane::error).empty()) return;
   released_ = true;
   mux().release(id_);
   connection_->forget(id_);
@@ -381,10 +435,15 @@ void ChannelState::withdraw(std::uint64_t operation) {
     std::erase_if(l.reads, is_it);
     const auto w = std::find_if(l.writes.begin(), l.writes.end(), is_it);
     if (w == l.writes.end()) continue;
-    const bool cut = w->sent > 0 && w->header_size > 0;
+    const Lane which = &l == &lanes_[0] ? Lane::data : Lane::error;
+    bool cut = false;
+    if (w->is_lent) {
+      const std::size_t left = mux().take_back(id_, which);
+      cut = w->framed && left < 4 + w->bytes.size();
+    }
     l.writes.erase(w);
     if (cut) return reset(Code::deadline_exceeded, "a frame was cut off by its writer's deadline");
-    return progress_writes(&l == &lanes_[0] ? Lane::data : Lane::error);
+    return progress_writes(which);
   }
   std::erase_if(accepts_, is_it);
   std::erase_if(close_waiters_, is_it);

@@ -8,8 +8,7 @@
 
 #include <streamkit/channel/frame.hpp>
 
-#include <array>
-#include <deque>
+#include <list>
 #include <optional>
 #include <variant>
 
@@ -41,11 +40,17 @@ class ChannelState final : public std::enable_shared_from_this<ChannelState> {
 
   /// Reads what is there already, without queueing; would_block when others wait or nothing is there.
   Result<std::size_t> try_read(Lane lane, MutableByteView out);
-  Result<std::optional<Bytes>> try_read_frame(Lane lane);
-  /// Writes at once; what is left (or all of it, when others wait) is for write().
+  Result<Bytes> try_read_frame(Lane lane);
+  /// Writes at once, as much as goes; would_block for nothing, and when others wait.
   Result<std::size_t> try_write(Lane lane, ByteView bytes);
+  /// Takes a small write for the next time the connection is driven, together with others; false:
+  /// it is too large, or has to wait its turn.
+  Result<bool> try_queue(Lane lane, ByteView bytes, bool framed);
   Result<ByteView> peek();
   void consume(std::size_t n);
+  /// The next frame as it lies in the received data, where it lies together.
+  Result<ByteView> peek_frame();
+  void consume_frame();
   void on_readable(Task task);
   void on_writable(Task task);
 
@@ -102,9 +107,8 @@ class ChannelState final : public std::enable_shared_from_this<ChannelState> {
   struct Write {
     std::uint64_t number;
     ByteView bytes;
-    std::array<std::byte, 4> header;
-    std::size_t header_size;
-    std::size_t sent;  // of header and bytes together
+    bool framed;
+    bool is_lent;
     Completion<void> done;
   };
   struct Accept {
@@ -115,14 +119,25 @@ class ChannelState final : public std::enable_shared_from_this<ChannelState> {
     std::uint64_t number;
     Completion<Closed> done;
   };
+  // Reading goes through a view of what the multiplexer holds; what was read of it is given back
+  // from time to time, not for every frame.
   struct LaneState {
-    std::deque<Read> reads;
-    std::deque<Write> writes;
+    std::list<Read> reads;
+    std::list<Write> writes;
     channel::FrameReader frames;
+    ByteView ahead;         // peeked and not read yet
+    std::size_t taken = 0;  // read and not given back yet
   };
 
   LaneState& lane(Lane l) noexcept { return lanes_[static_cast<std::size_t>(l)]; }
   channel::Multiplexer& mux() const noexcept { return connection_->mux(); }
+  ByteView unread(Lane l);
+  void advance(Lane l, std::size_t n);
+  void settle(Lane l);
+  Result<std::optional<Bytes>> take_frame(Lane l, ByteView have);
+  Result<void> check_writing() const;
+  Result<void> check_frame(ByteView bytes) const;
+  bool has_header(Lane l, bool framed) const noexcept { return framed && (l == Lane::data || is_native); }
   void progress_reads(Lane l);
   bool progress_read(Lane l, ReadBytes& r);
   bool progress_read(Lane l, ReadFrame& r);
@@ -132,7 +147,7 @@ class ChannelState final : public std::enable_shared_from_this<ChannelState> {
   void give_accepts();
   void fail_operations(const Error& error);
   Error end_error() const;
-  bool is_at_end(Lane l) const noexcept;
+  bool is_at_end(Lane l);
   void release_if_read();
   void start_service();
 
@@ -145,9 +160,12 @@ class ChannelState final : public std::enable_shared_from_this<ChannelState> {
   const channel::ChannelId id_;
   std::uint64_t last_number_ = 0;
   std::array<LaneState, 2> lanes_;
-  std::deque<Accept> accepts_;
-  std::deque<std::shared_ptr<ChannelState>> attached_;
-  std::deque<CloseWaiter> close_waiters_;
+  Bytes assembled_;           // a frame that did not lie together, for peek_frame()
+  std::size_t framed_ = 0;    // bytes of the frame that peek_frame() showed where it lies
+  bool is_assembled_ = false;
+  std::list<Accept> accepts_;
+  std::list<std::shared_ptr<ChannelState>> attached_;
+  std::list<CloseWaiter> close_waiters_;
   std::optional<Result<Closed>> end_;
   Task on_readable_, on_writable_;
   bool closing_ = false, wants_end_ = false, sent_end_ = false, released_ = false, abandoned_ = false;

@@ -10,6 +10,11 @@ namespace {
 constexpr int kMissesAllowed = 3;              // unanswered keepalives before a link counts as dead
 constexpr std::size_t kOwedHighWater = 1 << 20;  // answers we owe before we stop reading
 constexpr int kRoundsInARow = 64;              // turns of one drive before others get the loop
+// Small writes from outside that follow one another closer than this leave together, until so many
+// bytes wait. The first two after something came in leave at once: they may be a question.
+constexpr std::chrono::microseconds kGather{100};
+constexpr std::size_t kGatherBytes = 32 * 1024;
+constexpr int kUngathered = 2;
 
 }  // namespace
 
@@ -18,7 +23,8 @@ Connection::Connection(std::shared_ptr<io::Context> context, ConnectionOwner* ow
       owner_(owner),
       settings_(std::move(settings)),
       mux_(port_, settings_.channels),
-      timer_(*context_) {
+      timer_(*context_),
+      gather_(*context_) {
   info_.link = settings_.id;
   info_.endpoint = settings_.endpoint;
   info_.address = settings_.address;
@@ -55,10 +61,25 @@ void Connection::start(std::unique_ptr<Link> link) {
 
 // ---------------------------------------------------------------- the loop
 
+void Connection::work() {
+  // What completions write leaves together, when all of them were called.
+  for (int round = 0; round < kRoundsInARow; ++round) {
+    drive();
+    drain();
+    if (!again_ || driving_ || draining_) return;
+  }
+  post_work();
+}
+
+void Connection::post_work() {
+  context_->post([weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->link_active();
+  });
+}
+
 void Connection::link_active() {
   const std::shared_ptr<Connection> self = shared_from_this();
-  drive();
-  drain();
+  work();
   // The link may be what called us; it lives until this call has unwound.
   if (is_down()) context_->post([self] {});
 }
@@ -69,14 +90,15 @@ void Connection::drive() {
     return;
   }
   driving_ = true;
+  gathered_ = 0;
   int rounds = 0;
   do {
     again_ = false;
     if (!is_down()) link_->pump();
     bool more = handle_events();
     if (!is_down()) {
-      const TimePoint now = io::now();
-      if (const Result<void> r = mux_.port_ready(now); !r) {
+      driven_at_ = io::now();
+      if (const Result<void> r = mux_.port_ready(driven_at_); !r) {
         fail(r.error());
         more = true;
       } else {
@@ -88,9 +110,8 @@ void Connection::drive() {
     }
     again_ = again_ || more;
     if (again_ && ++rounds == kRoundsInARow) {
-      context_->post([weak = weak_from_this()] {
-        if (const auto self = weak.lock()) self->link_active();
-      });
+      again_ = false;
+      post_work();
       break;
     }
   } while (again_);
@@ -98,7 +119,32 @@ void Connection::drive() {
   arm_timer();
 }
 
+void Connection::kick_later(std::size_t written) {
+  if (driving_ || draining_) {
+    again_ = true;
+    return;
+  }
+  gathered_ += written;
+  if (++writes_in_a_row_ <= kUngathered || gathered_ >= kGatherBytes) return kick();
+  if (gathering_) return;
+  const TimePoint now = io::now();
+  if (now >= after(driven_at_, kGather)) return kick();
+  gathering_ = true;
+  gather_.start(after(now, kGather), [this] {
+    gathering_ = false;
+    link_active();
+  });
+}
+
+void Connection::kick_if_needed() {
+  if (mux_.has_events() || (link_ && link_->has_output())) kick();
+}
+
 void Connection::kick() {
+  if (driving_ || draining_) {
+    again_ = true;
+    return;
+  }
   const std::shared_ptr<Connection> self = shared_from_this();
   drive();
   if (ready_.empty() || draining_ || drain_posted_) return;
@@ -110,7 +156,7 @@ void Connection::kick() {
 }
 
 void Connection::complete(Task task) {
-  ready_.push_back(std::move(task));
+  ready_.push(std::move(task));
   if (!driving_ && !draining_ && !drain_posted_) {
     drain_posted_ = true;
     context_->post([self = shared_from_this()] {
@@ -124,8 +170,7 @@ void Connection::drain() {
   if (draining_) return;
   draining_ = true;
   while (!ready_.empty()) {
-    Task task = std::move(ready_.front());
-    ready_.pop_front();
+    Task task = ready_.take();
     task();
   }
   draining_ = false;
@@ -143,7 +188,7 @@ bool Connection::handle_events() {
             handle(e);
           } else if (const std::shared_ptr<ChannelState> state = find(e.id)) {
             if constexpr (std::is_same_v<E, channel::Opened>) state->opened(e);
-            if constexpr (std::is_same_v<E, channel::OpenFailed>) channels_.erase(e.id), state->open_failed(e);
+            if constexpr (std::is_same_v<E, channel::OpenFailed>) forget(e.id), state->open_failed(e);
             if constexpr (std::is_same_v<E, channel::Readable>) state->readable(e.lane);
             if constexpr (std::is_same_v<E, channel::Writable>) state->writable();
             if constexpr (std::is_same_v<E, channel::Request>) state->requested(e);
@@ -157,18 +202,26 @@ bool Connection::handle_events() {
 }
 
 std::shared_ptr<ChannelState> Connection::find(channel::ChannelId id) const {
-  const auto it = channels_.find(id);
-  return it == channels_.end() ? nullptr : it->second;
+  const auto at = static_cast<std::size_t>(id);
+  return at < channels_.size() ? channels_[at] : nullptr;
 }
 
 std::shared_ptr<ChannelState> Connection::add(channel::ChannelId id) {
   auto state = std::make_shared<ChannelState>(shared_from_this(), id);
   state->info.remote = info_;
-  channels_[id] = state;
+  const auto at = static_cast<std::size_t>(id);  // the multiplexer's numbers are small and used again
+  if (at >= channels_.size()) channels_.resize(at + 1);
+  channels_[at] = state;
+  ++live_channels_;
   return state;
 }
 
-void Connection::forget(channel::ChannelId id) { channels_.erase(id); }
+void Connection::forget(channel::ChannelId id) {
+  const auto at = static_cast<std::size_t>(id);
+  if (at >= channels_.size() || !channels_[at]) return;
+  channels_[at] = nullptr;
+  --live_channels_;
+}
 
 // ---------------------------------------------------------------- opens
 
@@ -448,7 +501,10 @@ void Connection::handle(channel::GlobalRequest& e) {
 
 // ---------------------------------------------------------------- the end, and time
 
-Result<void> Connection::link_payload(ByteView payload) { return mux_.handle_payload(payload, io::now()); }
+Result<void> Connection::link_payload(ByteView payload, const Keeper& keeper) {
+  writes_in_a_row_ = 0;
+  return mux_.handle_payload(payload, io::now(), keeper);
+}
 
 bool Connection::is_congested() const { return mux_.owed_bytes() > kOwedHighWater; }
 

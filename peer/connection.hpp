@@ -8,15 +8,15 @@
 
 #include "link.hpp"
 
+#include <streamkit/base/fifo.hpp>
 #include <streamkit/channel/multiplexer.hpp>
 #include <streamkit/io/context.hpp>
 #include <streamkit/peer/options.hpp>
 #include <streamkit/peer/peer.hpp>
 
-#include <deque>
-#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace streamkit {
 
@@ -84,8 +84,14 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   channel::Multiplexer& mux() noexcept { return mux_; }
   /// Has `task` called on the Context after the current call has returned.
   void complete(Task task);
-  /// After a command of the application: drive, then see that completions are called.
+  /// After a command of the application: drive, then see that completions are called soon.
   void kick();
+  /// After a small write, of which more may follow at once.
+  void kick_later(std::size_t written);
+  /// After a read.
+  void kick_if_needed();
+  /// Drives and calls completions. For whoever is about to wait.
+  void work();
   void forget(channel::ChannelId id);
   ConnectionOwner* owner() const noexcept { return owner_; }
 
@@ -101,13 +107,13 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   bool is_native() const noexcept { return native_; }
   std::uint32_t max_frame_remote() const noexcept { return max_frame_remote_; }
   bool is_flushed() const noexcept { return flushed_; }
-  std::size_t live_channels() const noexcept { return channels_.size(); }
+  std::size_t live_channels() const noexcept { return live_channels_; }
 
   // ---- LinkOwner
   Result<void> judge_host_key(const crypto::PublicKey& key) override;
   Result<void> judge_key(const std::string& user, const crypto::PublicKey& key, bool verified) override;
   Result<void> judge_password(const std::string& user, std::string_view password) override;
-  Result<void> link_payload(ByteView payload) override;
+  Result<void> link_payload(ByteView payload, const Keeper& keeper) override;
   void link_native() override { native_ = true; }
   void link_authenticated(const std::string& user, const crypto::PublicKey& key) override;
   void link_banner(const std::string& text) override;
@@ -121,6 +127,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   Connection(std::shared_ptr<io::Context> context, ConnectionOwner* owner, Settings settings);
   void drive();
   void drain();
+  void post_work();
   bool handle_events();
   void handle(channel::Opening& e);
   void handle_session_open(channel::Opening& e);
@@ -151,10 +158,16 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   } port_;
   channel::Multiplexer mux_;
   std::unique_ptr<Link> link_;
-  std::map<channel::ChannelId, std::shared_ptr<ChannelState>> channels_;
-  std::deque<Task> ready_;
+  std::vector<std::shared_ptr<ChannelState>> channels_;  // by number
+  std::size_t live_channels_ = 0;
+  Fifo<Task> ready_;
   io::Timer timer_;
   TimePoint armed_ = kNever;
+  io::Timer gather_;  // small writes wait for each other
+  bool gathering_ = false;
+  int writes_in_a_row_ = 0;
+  std::size_t gathered_ = 0;
+  TimePoint driven_at_{};
   Phase phase_ = Phase::handshake;
   bool native_ = false, driving_ = false, again_ = false, draining_ = false, drain_posted_ = false, flushed_ = true;
   bool hello_heard_ = false, was_up_ = false;

@@ -112,7 +112,7 @@ void InprocLink::pump() {
       theirs_->poke(theirs_);
     }
     for (const Bytes& message : batch) {
-      if (const Result<void> r = owner_->link_payload(message); !r) {
+      if (const Result<void> r = owner_->link_payload(message, {}); !r) {
         close(r.error());
         return owner_->link_down(r.error());
       }

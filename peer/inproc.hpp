@@ -29,6 +29,7 @@ class InprocLink final : public Link {
   void start() override;
   void pump() override;
   bool flush() override;
+  bool has_output() const noexcept override { return false; }
   void close(const Error& why) override;
   Result<void> handle_timeout() override { return {}; }
   TimePoint next_timeout() const override { return kNever; }

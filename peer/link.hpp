@@ -20,7 +20,7 @@ class LinkOwner {
   virtual Result<void> judge_key(const std::string& user, const crypto::PublicKey& key, bool verified) = 0;
   virtual Result<void> judge_password(const std::string& user, std::string_view password) = 0;
   // ---- news
-  virtual Result<void> link_payload(ByteView payload) = 0;
+  virtual Result<void> link_payload(ByteView payload, const Keeper& keeper) = 0;
   virtual void link_native() = 0;  ///< the other side announced that it speaks Streamkit
   virtual void link_authenticated(const std::string& user, const crypto::PublicKey& key) = 0;
   virtual void link_banner(const std::string& text) = 0;
@@ -44,6 +44,8 @@ class Link : public channel::PayloadPort {
   virtual bool flush() = 0;
   /// Says why (where the protocol can) and closes. link_down is not called for it.
   virtual void close(const Error& why) = 0;
+  /// Something waits to be flushed and could be.
+  virtual bool has_output() const noexcept = 0;
   virtual Result<void> handle_timeout() = 0;
   virtual TimePoint next_timeout() const = 0;
   /// When bytes last came in.

@@ -72,7 +72,7 @@ void SshLink::pump() {
       const std::optional<ByteView> payload = transport_->next_payload(io::now());
       if (!payload) break;
       any = true;
-      if (const Result<void> r = owner_.link_payload(*payload); !r) {
+      if (const Result<void> r = owner_.link_payload(*payload, transport_->keeper()); !r) {
         close(r.error());
         owner_.link_down(r.error());
         return;
@@ -151,6 +151,10 @@ bool SshLink::flush() {
   }
   if (!is_down_) want_input();
   return true;
+}
+
+bool SshLink::has_output() const noexcept {
+  return !is_down_ && !waits_writable_ && !transport_->output().empty();
 }
 
 void SshLink::go_down(const Error& error) {

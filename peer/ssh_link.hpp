@@ -20,6 +20,7 @@ class SshLink final : public Link {
   void start() override;
   void pump() override;
   bool flush() override;
+  bool has_output() const noexcept override;
   void close(const Error& why) override;
   Result<void> handle_timeout() override;
   TimePoint next_timeout() const override;

@@ -72,7 +72,9 @@ void Signal::set() noexcept {
 
 bool Signal::wait(TimePoint deadline) {
   assert(!Context::is_any_current() && "waiting on a Context would wait for itself");
-  return is_set() || loop_->wait(*this, deadline);
+  if (!is_set()) return loop_->wait(*this, deadline);
+  loop_->see_to_posts();
+  return true;
 }
 
 }  // namespace streamkit::io

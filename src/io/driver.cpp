@@ -89,19 +89,24 @@ bool Loop::wait(Signal& signal, TimePoint deadline) {
     driver_ = Driver::none;
     pass_on();
   }
+  lock.unlock();
+  see_to_posts();
   return signal.is_set();
 }
 
 void Loop::drive_for(Signal& signal, TimePoint deadline) {
   const Driving here(*this);
   signal.waiter_.store(Signal::Waiter::driving);
-  while (!signal.is_set() && !stopping_ && (deadline == kNever || now() < deadline)) turn(deadline);
+  while (!signal.is_set() && !stopping_ && (deadline == kNever || now() < deadline)) {
+    unseen_posts_ = false;
+    turn(deadline);
+  }
   signal.waiter_.store(Signal::Waiter::none);
 }
 
 void Loop::follow(std::unique_lock<std::mutex>& lock, Signal& signal, TimePoint deadline) {
   if (driver_ == Driver::own_thread) yield_wanted_ = true;
-  if (!is_idle() && sleeping_.exchange(false)) reactor_.wake();
+  if (unseen_posts_.exchange(false) && sleeping_.exchange(false)) reactor_.wake();
   Follower me;
   me.signal = &signal;
   followers_.push_back(&me);

@@ -44,7 +44,12 @@ void Loop::enter_from_outside() {
 void Loop::leave_to_outside(bool is_waiting) {
   // Another thread may end the Context as soon as the lock is free.
   std::shared_ptr<Loop> alive;
-  if (std::exchange(wake_at_leave_, false) && !is_waiting) alive = shared_from_this();
+  if (std::exchange(wake_at_leave_, false)) {
+    if (is_waiting)
+      unseen_posts_ = true;
+    else
+      alive = shared_from_this();
+  }
   current_context = nullptr;
   mutex_.unlock();
   if (alive) call_driver();

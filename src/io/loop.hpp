@@ -85,6 +85,10 @@ class Loop : public std::enable_shared_from_this<Loop> {
   /// Waits until `signal` is set, and drives meanwhile if nobody else does. False: the deadline
   /// came first, or the Loop is stopping.
   bool wait(Signal& signal, TimePoint deadline);
+  /// For who left to wait and need not: has what was posted seen to.
+  void see_to_posts() noexcept {
+    if (unseen_posts_.exchange(false)) call_driver();
+  }
   /// A signal that somebody waits for was set by the calling thread.
   void tell(Signal& signal) noexcept;
   void set_busy_poll(Duration duration) noexcept { busy_poll_.store(duration); }
@@ -158,6 +162,7 @@ class Loop : public std::enable_shared_from_this<Loop> {
   bool refuse_posts_ = false;     // guarded by post_mutex_
   std::vector<Task> batch_;       // the driver's own
   bool wake_at_leave_ = false;    // on the Context
+  std::atomic<bool> unseen_posts_{false};  // of a thread that has left to wait
   std::atomic<bool> sleeping_{false};  // the driver waits for events, or is about to
 
   std::mutex drive_mutex_;

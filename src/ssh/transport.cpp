@@ -106,6 +106,9 @@ std::optional<Event> Transport::poll_event() {
 std::optional<ByteView> Transport::next_payload(TimePoint now) {
   return impl_->next_payload(now);
 }
+const Keeper& Transport::keeper() const noexcept {
+  return impl_->keeper();
+}
 std::optional<TimePoint> Transport::next_timeout() const noexcept {
   return impl_->next_timeout();
 }
@@ -137,7 +140,6 @@ Transport::Impl::Impl(Role role, Config config, Proposal proposal, std::string i
       random_(*config_.random),
       now_(now),
       started_at_(now),
-      in_(2 * kReadLarge),
       out_(2 * config_.limits.output_high_water),
       our_ident_(std::move(ident)),
       ident_reader_(role),
@@ -202,10 +204,10 @@ MutableByteView Transport::Impl::prepare() {
   if (in_.empty() && small_reads_ >= kSmallUsesBeforeShrink) {
     small_reads_ = 0;
     read_size_ = std::max(kReadSmall, read_size_ / 2);
-    in_ = ByteQueue(2 * kReadLarge);
+    in_.shrink();
   }
   MutableByteView room = in_.prepare(read_size_);
-  if (room.size() > kReadLarge) room = room.first(kReadLarge);
+  if (room.size() > read_size_) room = room.first(read_size_);
   prepared_ = room.size();
   return room;
 }

@@ -6,6 +6,7 @@
 
 #include "auth_client.hpp"
 #include "auth_server.hpp"
+#include "input_queue.hpp"
 #include "kex.hpp"
 #include "packet.hpp"
 #include "rekey.hpp"
@@ -24,7 +25,7 @@
 namespace streamkit::ssh {
 
 inline constexpr std::size_t kReadSmall = 4 * 1024;     ///< room offered to an idle stream
-inline constexpr std::size_t kReadLarge = 128 * 1024;   ///< and to a busy one
+inline constexpr std::size_t kReadLarge = 64 * 1024;    ///< and to a busy one: it stays in the cache
 inline constexpr int kMaxUnimplementedBeforeAuth = 16;  ///< packets we answer with UNIMPLEMENTED
 inline constexpr int kMaxUnimplemented = 1024;          ///< and per set of keys afterwards
 inline constexpr int kMaxExtInfo = 2;
@@ -59,6 +60,7 @@ class Transport::Impl {
   bool wants_input() const noexcept;
   bool is_authenticated() const noexcept { return phase_ == Phase::open; }
   bool is_closed() const noexcept { return phase_ == Phase::closed; }
+  const Keeper& keeper() const noexcept { return in_.keeper(); }
   ByteView session_id() const noexcept { return session_id_; }
   const ConnectionInfo& info() const noexcept { return info_; }
 
@@ -118,7 +120,8 @@ class Transport::Impl {
   crypto::BufferedRandom random_;
   TimePoint now_, started_at_;
 
-  ByteQueue in_, out_;
+  InputQueue in_;
+  ByteQueue out_;
   std::size_t read_size_ = kReadSmall, prepared_ = 0;
   int small_reads_ = 0;
   std::size_t output_peak_ = 0;

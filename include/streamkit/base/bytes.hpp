@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +15,8 @@ using Bytes = std::vector<std::byte>;
 /// A view never owns; each function says how long it keeps one.
 using ByteView = std::span<const std::byte>;
 using MutableByteView = std::span<std::byte>;
+/// What keeps the bytes of some view where they are; empty: they are lent for the call only.
+using Keeper = std::shared_ptr<const void>;
 
 /// The bytes of `text`, valid as long as `text` is.
 inline ByteView as_bytes(std::string_view text) noexcept {

@@ -78,7 +78,7 @@ struct Readable {
   ChannelId id;
   Lane lane;
 };
-/// A write that was refused or cut may go on; it is this channel's turn.
+/// A write that was refused or cut may go on; it is this channel's turn. Or a lent one was sent.
 struct Writable {
   ChannelId id;
 };
@@ -134,7 +134,8 @@ class Multiplexer {
   // ---- inputs
   /// One message of number 80..127. An error is the remote's violation of RFC 4254: the link must be
   /// disconnected (Errc::protocol -> reason 2) and link_lost() called.
-  Result<void> handle_payload(ByteView payload, TimePoint now);
+  /// With a keeper, received data may stay where it is until it is consumed, and need not be copied.
+  Result<void> handle_payload(ByteView payload, TimePoint now, const Keeper& keeper = {});
   /// RFC 4254 defines this number. Any other one is dropped and counted by handle_payload(); whoever
   /// owns the transport answers it with UNIMPLEMENTED instead of handing it in.
   static bool is_known(std::uint8_t number) noexcept;
@@ -162,6 +163,16 @@ class Multiplexer {
   /// send buffer) and says how much; would_block for nothing, after which Writable comes. Errc::closed,
   /// Errc::reset after the end.
   Result<std::size_t> write(ChannelId id, Lane lane, ByteView bytes, TimePoint now);
+  /// All of it into the send buffer, or none of it (false: no room; Writable comes). It leaves with
+  /// the next port_ready(), together with what else waits.
+  Result<bool> append(ChannelId id, Lane lane, ByteView head, ByteView bytes);
+  /// Queues `head` (at most 4 bytes, copied) and `bytes`, which are sent from where they are and must
+  /// stay there until lent_bytes() is 0, take_back() or the channel's end. One a lane at a time.
+  /// Writable comes when all of it was sent.
+  Result<void> lend(ChannelId id, Lane lane, ByteView head, ByteView bytes);
+  std::size_t lent_bytes(ChannelId id, Lane lane) const noexcept;
+  /// Ends the lending; what was not sent, head included, will not be. How many bytes that is.
+  std::size_t take_back(ChannelId id, Lane lane) noexcept;
   /// Bytes that write() would take now.
   std::size_t writable_bytes(ChannelId id, Lane lane) const noexcept;
   /// Nothing of ours waits to be sent on this channel.
@@ -186,7 +197,8 @@ class Multiplexer {
 
   // ---- receiving
   /// Received bytes of a lane, oldest first, as many as lie together (there may be more behind them);
-  /// valid until the next non-const call on this object. Empty means none now, or the end if is_eof().
+  /// those of the data lane valid until they are consumed or released, those of the error lane until
+  /// the next non-const call on this object. Empty means none now, or the end if is_eof().
   /// Works after Closed too, until release().
   ByteView peek(ChannelId id, Lane lane) const noexcept;
   /// Unread bytes of a lane.
@@ -205,6 +217,7 @@ class Multiplexer {
 
   // ---- outputs and getters
   std::optional<Event> poll_event();
+  bool has_events() const noexcept;
   std::optional<TimePoint> next_timeout() const noexcept;
   std::size_t open_channels() const noexcept;
   /// Messages we owe an answer to plus control messages not yet taken by the port; the driver stops

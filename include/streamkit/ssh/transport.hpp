@@ -149,6 +149,8 @@ class Transport {
   /// non-const call. Also what drives parsing: call it after each input and each answer until it
   /// gives none.
   std::optional<ByteView> next_payload(TimePoint now);
+  /// Keeps the bytes of the last payload where they are beyond that; empty when they cannot be kept.
+  const Keeper& keeper() const noexcept;
   std::optional<TimePoint> next_timeout() const noexcept;
 
   // ---- getters
