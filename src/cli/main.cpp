@@ -55,10 +55,10 @@ void translate_help(std::vector<std::string>& words) {
 }
 
 std::string version_text() {
-  return fmt::format(
-      "streamkit {}\nbuilt with OpenSSL {} and {}\nruns with {}; AES-GCM by {}", STREAMKIT_VERSION,
-      STREAMKIT_OPENSSL_VERSION, STREAMKIT_COMPILER, crypto::libcrypto_implementation(),
-      crypto::implementation_of(crypto::AesGcm::automatic));
+  return fmt::format("streamkit {}\nbuilt with OpenSSL {} and {}\nruns with {}; AES-GCM by {}",
+                     STREAMKIT_VERSION, STREAMKIT_OPENSSL_VERSION, STREAMKIT_COMPILER,
+                     crypto::libcrypto_implementation(),
+                     crypto::implementation_of(crypto::AesGcm::automatic));
 }
 
 void describe(CLI::App& app) {

@@ -1,6 +1,6 @@
-// AES-GCM for one key and one direction, behind one interface, because there are two of it: libcrypto's
-// and ipsec-mb's. What is particular to SSH packets (nonces, the length in clear, how many packets a
-// key may protect) is not in here but in aes_gcm.cpp, once.
+// AES-GCM for one key and one direction, behind one interface, because there are two of it:
+// libcrypto's and ipsec-mb's. What is particular to SSH packets (nonces, the length in clear, how
+// many packets a key may protect) is not in here but in aes_gcm.cpp, once.
 #pragma once
 
 #include <streamkit/base/bytes.hpp>
@@ -16,8 +16,9 @@ inline constexpr std::size_t kGcmNonceSize = 12, kGcmTagSize = 16;
 
 enum class Direction { seal, open };
 
-/// `packet` is always a whole packet: the length in clear, which is authenticated; the body; the tag.
-/// After an error the body may be anything, so the caller wipes it, and the object is of no more use.
+/// `packet` is always a whole packet: the length in clear, which is authenticated; the body; the
+/// tag. After an error the body may be anything, so the caller wipes it, and the object is of no
+/// more use.
 class GcmCipher {
  public:
   virtual ~GcmCipher() = default;

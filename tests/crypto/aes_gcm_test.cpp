@@ -1,6 +1,7 @@
-// AES-GCM comes from libcrypto and, where it is built in, from ipsec-mb: the two must be one cipher.
-// Where only libcrypto is there, these tests hold it against itself.
+// AES-GCM comes from libcrypto and, where it is built in, from ipsec-mb: the two must be one
+// cipher. Where only libcrypto is there, these tests hold it against itself.
 #include "aes_gcm.hpp"
+
 #include "suites.hpp"
 
 #include <gtest/gtest.h>
@@ -184,7 +185,8 @@ TEST(AesGcmDifferential, a_packet_without_a_body_has_a_tag_all_the_same) {
     SCOPED_TRACE(suite.name());
     const Bytes length(4);
     const Bytes sealed = seal_whole(*sealer_for(suite), 0, length).value();
-    EXPECT_EQ(sealed, seal_whole(*sealer_for(gcm(kGcmNames[0], AesGcm::libcrypto)), 0, length).value());
+    EXPECT_EQ(sealed,
+              seal_whole(*sealer_for(gcm(kGcmNames[0], AesGcm::libcrypto)), 0, length).value());
     Bytes packet = sealed;
     const auto opener = opener_for(suite);
     ASSERT_TRUE(opener->read_length(0, packet));
@@ -223,7 +225,8 @@ TEST(AesGcmFailure, leaves_nothing_in_clear) {
   ASSERT_TRUE(opener->read_length(0, packet));
   EXPECT_TRUE(fails_with(opener->open(0, packet), Errc::crypto));
   EXPECT_EQ(ByteView(packet).subspan(4).size(), 28u + kGcmTagSize);
-  EXPECT_TRUE(std::all_of(packet.begin() + 4, packet.end(), [](std::byte b) { return b == std::byte{0}; }));
+  EXPECT_TRUE(
+      std::all_of(packet.begin() + 4, packet.end(), [](std::byte b) { return b == std::byte{0}; }));
 }
 
 }  // namespace

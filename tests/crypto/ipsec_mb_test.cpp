@@ -60,7 +60,8 @@ TEST_F(IpsecMbTest, is_not_used_without_what_it_needs_of_the_cpu) {
     features_gone = feature;
     EXPECT_FALSE(load_ipsec_mb()) << feature;
   }
-  for (const std::uint64_t feature : {IMB_FEATURE_VAES, IMB_FEATURE_VPCLMULQDQ, IMB_FEATURE_AVX512F}) {
+  for (const std::uint64_t feature :
+       {IMB_FEATURE_VAES, IMB_FEATURE_VPCLMULQDQ, IMB_FEATURE_AVX512F}) {
     EXPECT_TRUE(is_fast(IMB_CPUFLAGS_AVX512_T2));
     EXPECT_FALSE(is_fast(IMB_CPUFLAGS_AVX512_T2 & ~feature)) << feature;
   }
@@ -110,7 +111,8 @@ IpsecMbGcmFunctions functions_without_effect() {
          const std::uint8_t*, const std::uint8_t*, std::uint64_t, std::uint8_t*, std::uint64_t) {},
       [](const gcm_key_data*, gcm_context_data*, const std::uint8_t*, const std::uint8_t*,
          std::uint64_t) {},
-      [](const gcm_key_data*, gcm_context_data*, std::uint8_t*, const std::uint8_t*, std::uint64_t) {},
+      [](const gcm_key_data*, gcm_context_data*, std::uint8_t*, const std::uint8_t*,
+         std::uint64_t) {},
       [](const gcm_key_data*, gcm_context_data*, std::uint8_t*, std::uint64_t) {}};
 }
 
@@ -126,7 +128,8 @@ TEST_F(IpsecMbTest, a_call_without_effect_is_an_error_and_leaves_nothing_in_clea
     const ByteView in_place[] = {ByteView(packet).first(pieces == 1 ? clear.size() : 20),
                                  ByteView(packet).subspan(20, clear.size() - 20)};
     const auto sealer = make_gcm_sealer(gcm(), iv, 10);
-    EXPECT_TRUE(fails_with(sealer->seal(0, std::span(in_place).first(pieces), packet), Errc::crypto));
+    EXPECT_TRUE(
+        fails_with(sealer->seal(0, std::span(in_place).first(pieces), packet), Errc::crypto));
     EXPECT_EQ(packet, Bytes(packet.size()));
   }
   for (const std::byte tag : {std::byte{0}, std::byte{0xff}, std::byte{0x5a}}) {
