@@ -1,22 +1,18 @@
 // AES-GCM by ipsec-mb, which uses VAES and AVX-512 where libcrypto 3.0 does not, and costs little
 // on a small packet.
 //
-// Its README ("Security Considerations & Options for Increased Security") leaves to whoever calls
-// it:
+// Its README ("Security Considerations & Options for Increased Security") leaves to its users:
 //  - SAFE_DATA (registers and stack are cleared before a function returns) and SAFE_PARAM are
-//  options
-//    of its build: a library without them is not used, and neither is one that failed its
+//    options of its build: a library without them is not used, and neither is one that failed its
 //    self-test.
-//  - The direct API returns nothing. SAFE_PARAM turns a wrong argument into a call without effect,
-//  and
-//    says so in imb_errno, which is one variable of the process that all threads write; it is never
-//    read here. Arguments are right by construction, and the tag shows whether the call had an
-//    effect.
+//  - The direct API returns nothing. SAFE_PARAM turns a wrong argument into a call without effect
+//    and says so in imb_errno, one variable of the process that all threads write; it is never read
+//    here. Arguments are right by construction, and the tag shows whether the call had an effect.
 //  - It computes the tag of what it decrypts and compares nothing: that is done here, in constant
-//  time.
+//    time.
 //  - Expanded keys are the caller's memory: aligned to 64 bytes, and wiped here.
 //  - Tags of less than 96 bits are weak: ours have 128.
-// AES-NI, VAES and carry-less multiplication take the same time for all data; there are no tables.
+// AES and carry-less multiplication are instructions: no table is indexed by a secret.
 #include "gcm_ipsec_mb.hpp"
 
 #include "evp.hpp"
@@ -112,8 +108,7 @@ constexpr bool has(std::uint64_t features, std::uint64_t wanted) noexcept {
 
 bool is_runnable(std::uint64_t features) noexcept {
   if (!has(features, IMB_CPUFLAGS_SSE)) return false;  // else it may emulate AES, with tables
-  // ipsec-mb asks the CPU but not whether the operating system saves these registers; GCC does
-  // both.
+  // ipsec-mb asks the CPU, but not whether the operating system saves these registers.
   __builtin_cpu_init();
   return (!has(features, IMB_FEATURE_AVX) || __builtin_cpu_supports("avx")) &&
          (!has(features, IMB_FEATURE_AVX2) || __builtin_cpu_supports("avx2")) &&

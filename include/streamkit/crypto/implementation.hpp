@@ -13,8 +13,8 @@ enum class AesGcm {
 };
 
 /// Whether make_sealer() and make_opener() take it here. Always true but for ipsec_mb, which has to
-/// be built in and to have passed its own test on this CPU; the first question runs that test (some
-/// 10 ms, once a process). From any thread.
+/// be built in and to have passed its own test on this CPU. That test takes some 5 ms, once a process,
+/// when ipsec_mb is first asked about or used. From any thread.
 bool is_available(AesGcm) noexcept;
 
 /// Name and version of what computes AES-GCM when that is asked for, such as "ipsec-mb 1.3.0" or
