@@ -394,7 +394,11 @@ void Connection::link_banner(const std::string& text) {
 }
 
 void Connection::link_authenticated(const std::string& user, const crypto::PublicKey& key) {
-  if (const ssh::ConnectionInfo* ssh = link_->info()) info_.software = escape(ssh->remote_version, 255);
+  if (const ssh::ConnectionInfo* ssh = link_->info()) {
+    info_.software = escape(ssh->remote_version, 255);
+    info_.cipher = ssh->cipher_out;
+    info_.cipher_by = ssh->cipher_out_by;
+  }
   info_.native = native_;
   if (!settings_.outgoing) {
     info_.name = user;

@@ -4,6 +4,8 @@
 #include "exit_codes.hpp"
 #include "help_text.hpp"
 
+#include <streamkit/crypto/implementation.hpp>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
@@ -53,8 +55,10 @@ void translate_help(std::vector<std::string>& words) {
 }
 
 std::string version_text() {
-  return fmt::format("streamkit {}\nbuilt with OpenSSL {} and {}", STREAMKIT_VERSION,
-                     STREAMKIT_OPENSSL_VERSION, STREAMKIT_COMPILER);
+  return fmt::format("streamkit {}\nbuilt with OpenSSL {} and {}\nruns with {}; AES-GCM by {}",
+                     STREAMKIT_VERSION, STREAMKIT_OPENSSL_VERSION, STREAMKIT_COMPILER,
+                     crypto::libcrypto_implementation(),
+                     crypto::implementation_of(crypto::AesGcm::automatic));
 }
 
 void describe(CLI::App& app) {
@@ -66,7 +70,7 @@ void describe(CLI::App& app) {
       "  ssh -p 2222 -R NAME:80:localhost:3000 localhost\n"
       "                           the same with a stock ssh\n");
   app.name("streamkit");
-  app.set_version_flag("--version", version_text());
+  app.set_version_flag("--version", version_text);  // asked for: it has a library test itself
   app.set_help_flag("-h,--help", "show this text");
   app.require_subcommand(1);
   app.footer(std::string(kExitCodeHelp) + "\n\n`streamkit help COMMAND` tells more.");

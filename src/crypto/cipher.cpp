@@ -75,6 +75,7 @@ class PlainSealer final : public Sealer {
   std::size_t tag_size() const noexcept override { return 0; }
   std::size_t block_size() const noexcept override { return 8; }
   bool aligns_length() const noexcept override { return true; }
+  std::string_view implementation() const noexcept override { return {}; }
   Result<void> seal(std::uint32_t, std::span<const ByteView> pieces, MutableByteView out) override {
     if (auto fits = check_seal(pieces, out, 0); !fits) return fits;
     for (const ByteView piece : pieces) {
@@ -90,6 +91,7 @@ class PlainOpener final : public Opener {
   std::size_t tag_size() const noexcept override { return 0; }
   std::size_t block_size() const noexcept override { return 8; }
   bool aligns_length() const noexcept override { return true; }
+  std::string_view implementation() const noexcept override { return {}; }
   std::size_t length_prefix() const noexcept override { return kLengthSize; }
   Result<std::uint32_t> read_length(std::uint32_t, MutableByteView packet) override {
     if (packet.size() < kLengthSize) return Error(Errc::usage, "read_length: too few bytes");
@@ -137,23 +139,23 @@ const std::vector<std::string_view>& mac_names() {
 }
 
 Result<std::unique_ptr<Sealer>> make_sealer(const CipherInfo& cipher, const MacInfo* mac,
-                                            DirectionKeys keys) {
+                                            DirectionKeys keys, AesGcm aes_gcm) {
   const Result<Choice> choice = choose(cipher, mac, keys);
   if (!choice) return choice.error();
   const Fetched method = choice->cipher->method;
   if (mac) return make_ctr_sealer(algorithms().*method, choice->hash, mac->etm, keys);
   if (method == &Algorithms::chacha20) return make_chacha_sealer(keys);
-  return make_gcm_sealer(algorithms().*method, keys);
+  return make_gcm_sealer(aes_gcm, keys);
 }
 
 Result<std::unique_ptr<Opener>> make_opener(const CipherInfo& cipher, const MacInfo* mac,
-                                            DirectionKeys keys) {
+                                            DirectionKeys keys, AesGcm aes_gcm) {
   const Result<Choice> choice = choose(cipher, mac, keys);
   if (!choice) return choice.error();
   const Fetched method = choice->cipher->method;
   if (mac) return make_ctr_opener(algorithms().*method, choice->hash, mac->etm, keys);
   if (method == &Algorithms::chacha20) return make_chacha_opener(keys);
-  return make_gcm_opener(algorithms().*method, keys);
+  return make_gcm_opener(aes_gcm, keys);
 }
 
 std::unique_ptr<Sealer> make_plain_sealer() {

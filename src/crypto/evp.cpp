@@ -2,7 +2,10 @@
 // in the file that uses it.
 #include "evp.hpp"
 
+#include <streamkit/crypto/implementation.hpp>
+
 #include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 
 #include <string>
@@ -42,6 +45,11 @@ const Algorithms& algorithms() noexcept {
     return all;
   }();
   return fetched;
+}
+
+std::string_view libcrypto_implementation() noexcept {
+  static const std::string text = std::string("OpenSSL ") + OpenSSL_version(OPENSSL_VERSION_STRING);
+  return text;
 }
 
 const EVP_MD* hash_method(Hash hash) noexcept {

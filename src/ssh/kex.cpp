@@ -155,7 +155,7 @@ Result<std::unique_ptr<crypto::Sealer>> Kex::make_sealer() const {
     return Error(Errc::key_exchange, "keys before the exchange was done");
   Result<crypto::DirectionKeys> keys = derive(to_server, *cipher, mac);
   if (!keys) return keys.error();
-  return crypto::make_sealer(*cipher, mac, std::move(*keys));
+  return crypto::make_sealer(*cipher, mac, std::move(*keys), context_.config->algorithms.aes_gcm);
 }
 
 Result<std::unique_ptr<crypto::Opener>> Kex::make_opener() const {
@@ -168,7 +168,7 @@ Result<std::unique_ptr<crypto::Opener>> Kex::make_opener() const {
     return Error(Errc::key_exchange, "keys before the exchange was done");
   Result<crypto::DirectionKeys> keys = derive(to_server, *cipher, mac);
   if (!keys) return keys.error();
-  return crypto::make_opener(*cipher, mac, std::move(*keys));
+  return crypto::make_opener(*cipher, mac, std::move(*keys), context_.config->algorithms.aes_gcm);
 }
 
 }  // namespace streamkit::ssh

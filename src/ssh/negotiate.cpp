@@ -93,6 +93,9 @@ bool same_first(const Names& a, const Names& b) {
 
 Result<Proposal> make_proposal(Role ours, const Config& config) {
   const Algorithms& policy = config.algorithms;
+  if (!crypto::is_available(policy.aes_gcm))
+    return Error(Errc::usage,
+                 "AES-GCM by ipsec-mb is not available here: leave Algorithms::aes_gcm automatic");
   Proposal out;
   Result<Names> names = select(policy.kex, crypto::kex_names(), "key exchange");
   if (!names) return names.error();

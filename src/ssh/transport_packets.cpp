@@ -236,6 +236,7 @@ Result<void> Transport::Impl::send_new_keys() {
   if (!sealer) return sealer.error();
   const std::byte number{kMsgNewKeys};
   if (auto sent = send_now({&number, 1}); !sent) return sent;
+  info_.cipher_out_by = (*sealer)->implementation();
   sealer_.set_keys(std::move(*sealer), kex_->is_strict());
   new_keys_sent_ = true;
   if (kex_->is_first() && kex_->peer_wants_ext_info())
@@ -261,6 +262,7 @@ Result<void> Transport::Impl::handle_new_keys(ByteView payload) {
   if (payload.size() != 1) return malformed("NEWKEYS");
   Result<std::unique_ptr<crypto::Opener>> opener = kex_->make_opener();
   if (!opener) return opener.error();
+  info_.cipher_in_by = (*opener)->implementation();
   opener_.set_keys(std::move(*opener), kex_->is_strict());
   return finish_exchange();
 }

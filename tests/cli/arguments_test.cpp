@@ -8,6 +8,7 @@
 namespace streamkit::cli {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -51,10 +52,12 @@ TEST_F(ArgumentsTest, help_with_a_command_is_that_commands_help) {
   EXPECT_THAT(out_, HasSubstr("Subcommands:"));
 }
 
-TEST_F(ArgumentsTest, version_names_openssl) {
+TEST_F(ArgumentsTest, version_names_the_libraries_of_the_build_and_of_the_run) {
   EXPECT_EQ(finish({"--version"}), 0);
   EXPECT_THAT(out_, StartsWith("streamkit "));
-  EXPECT_THAT(out_, HasSubstr("OpenSSL 3."));
+  EXPECT_THAT(out_, HasSubstr("built with OpenSSL 3."));
+  EXPECT_THAT(out_, HasSubstr("runs with OpenSSL 3."));
+  EXPECT_THAT(out_, ContainsRegex("AES-GCM by (OpenSSL|ipsec-mb) [0-9]"));
 }
 
 TEST_F(ArgumentsTest, nothing_at_all_shows_the_help_on_stderr) {

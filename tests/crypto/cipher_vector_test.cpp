@@ -102,12 +102,15 @@ TEST(AesGcm, agrees_with_the_vectors_of_the_gcm_submission) {
     Bytes packet = hex("0000003c");
     const Block tag = mask ^ ghash(h, packet, ciphertext);
     append(packet, plain);
-    const auto sealer =
-        make_sealer(*find_cipher(v.cipher), nullptr, keys_of(v.key, "cafebabefacedbaddecaf888"))
-            .value();
-    const Bytes sealed = seal_whole(*sealer, 77, packet).value();
-    EXPECT_EQ(hex_encode(sealed),
-              "0000003c" + std::string(v.ciphertext) + hex_encode(std::as_bytes(std::span(tag))));
+    for (const AesGcm by : all_aes_gcm()) {
+      SCOPED_TRACE(implementation_of(by));
+      const auto sealer = make_sealer(*find_cipher(v.cipher), nullptr,
+                                      keys_of(v.key, "cafebabefacedbaddecaf888"), by)
+                              .value();
+      const Bytes sealed = seal_whole(*sealer, 77, packet).value();
+      EXPECT_EQ(hex_encode(sealed),
+                "0000003c" + std::string(v.ciphertext) + hex_encode(std::as_bytes(std::span(tag))));
+    }
   }
 }
 
@@ -116,26 +119,29 @@ TEST(AesGcm, the_counter_wraps_without_touching_the_fixed_part) {
   const CipherInfo& cipher = *find_cipher("aes128-gcm@openssh.com");
   std::mt19937 generator(1);
   const Bytes clear = clear_packet(generator, 28);
-  const auto last = make_sealer(cipher, nullptr, keys_of(key, "01020304 ffffffffffffffff")).value();
-  const auto first =
-      make_sealer(cipher, nullptr, keys_of(key, "01020304 0000000000000000")).value();
-  ASSERT_TRUE(seal_whole(*last, 0, clear));
-  EXPECT_EQ(seal_whole(*last, 1, clear).value(), seal_whole(*first, 0, clear).value());
+  for (const AesGcm by : all_aes_gcm()) {
+    SCOPED_TRACE(implementation_of(by));
+    const auto sealer_at = [&](std::string_view iv) {
+      return make_sealer(cipher, nullptr, keys_of(key, iv), by).value();
+    };
+    const auto last = sealer_at("01020304 ffffffffffffffff");
+    const auto first = sealer_at("01020304 0000000000000000");
+    ASSERT_TRUE(seal_whole(*last, 0, clear));
+    EXPECT_EQ(seal_whole(*last, 1, clear).value(), seal_whole(*first, 0, clear).value());
 
-  const auto low = make_sealer(cipher, nullptr, keys_of(key, "01020304 00000000ffffffff")).value();
-  const auto carried =
-      make_sealer(cipher, nullptr, keys_of(key, "01020304 0000000100000000")).value();
-  ASSERT_TRUE(seal_whole(*low, 0, clear));
-  EXPECT_EQ(seal_whole(*low, 1, clear).value(), seal_whole(*carried, 0, clear).value());
+    const auto low = sealer_at("01020304 00000000ffffffff");
+    const auto carried = sealer_at("01020304 0000000100000000");
+    ASSERT_TRUE(seal_whole(*low, 0, clear));
+    EXPECT_EQ(seal_whole(*low, 1, clear).value(), seal_whole(*carried, 0, clear).value());
 
-  const auto opener =
-      make_opener(cipher, nullptr, keys_of(key, "01020304 ffffffffffffffff")).value();
-  const auto again =
-      make_sealer(cipher, nullptr, keys_of(key, "01020304 ffffffffffffffff")).value();
-  for (std::uint32_t i = 0; i < 3; ++i) {
-    Bytes packet = seal_whole(*again, i, clear).value();
-    ASSERT_TRUE(opener->read_length(i, packet));
-    ASSERT_TRUE(opener->open(i, packet)) << i;
+    const auto opener =
+        make_opener(cipher, nullptr, keys_of(key, "01020304 ffffffffffffffff"), by).value();
+    const auto again = sealer_at("01020304 ffffffffffffffff");
+    for (std::uint32_t i = 0; i < 3; ++i) {
+      Bytes packet = seal_whole(*again, i, clear).value();
+      ASSERT_TRUE(opener->read_length(i, packet));
+      ASSERT_TRUE(opener->open(i, packet)) << i;
+    }
   }
 }
 
@@ -251,10 +257,11 @@ TEST(PacketBudget, a_sealer_stops_at_its_last_packet) {
   const DirectionKeys gcm = keys_for({find_cipher("aes128-gcm@openssh.com"), nullptr});
   const DirectionKeys chacha = keys_for({find_cipher("chacha20-poly1305@openssh.com"), nullptr});
   const DirectionKeys ctr = keys_for({find_cipher("aes128-ctr"), find_mac("hmac-sha2-256")});
-  std::unique_ptr<Sealer> sealers[] = {
-      make_gcm_sealer(known.aes128_gcm, gcm, 3).value(), make_chacha_sealer(chacha, 3).value(),
-      make_ctr_sealer(known.aes128_ctr, Hash::sha256, true, ctr, 3).value(),
-      make_ctr_sealer(known.aes128_ctr, Hash::sha256, false, ctr, 3).value()};
+  std::vector<std::unique_ptr<Sealer>> sealers;
+  for (const AesGcm by : all_aes_gcm()) sealers.push_back(make_gcm_sealer(by, gcm, 3).value());
+  sealers.push_back(make_chacha_sealer(chacha, 3).value());
+  sealers.push_back(make_ctr_sealer(known.aes128_ctr, Hash::sha256, true, ctr, 3).value());
+  sealers.push_back(make_ctr_sealer(known.aes128_ctr, Hash::sha256, false, ctr, 3).value());
   for (const auto& sealer : sealers) {
     for (std::uint32_t i = 0; i < 3; ++i) ASSERT_TRUE(seal_whole(*sealer, i, clear));
     EXPECT_TRUE(fails_with(seal_whole(*sealer, 3, clear), Errc::limit));
@@ -263,21 +270,23 @@ TEST(PacketBudget, a_sealer_stops_at_its_last_packet) {
 }
 
 TEST(PacketSize, the_longest_packet_goes_through_and_the_next_is_refused) {
-  const Suite suite{find_cipher("aes128-gcm@openssh.com"), nullptr};
-  const auto sealer = sealer_for(suite);
-  std::mt19937 generator(5);
-  Bytes clear(kMaxSealedPacket - kGcmTagSize + 1);
-  wire::store_u32(clear.data(), static_cast<std::uint32_t>(clear.size() - 5));
-  EXPECT_TRUE(fails_with(seal_whole(*sealer, 0, clear), Errc::usage));
-  clear.pop_back();
-  Bytes packet = seal_whole(*sealer, 0, clear).value();
-  const auto opener = opener_for(suite);
-  ASSERT_TRUE(opener->read_length(0, packet));
-  EXPECT_TRUE(opener->open(0, packet));
-  packet.push_back({});
-  wire::store_u32(packet.data(), static_cast<std::uint32_t>(packet.size() - 4 - kGcmTagSize));
-  ASSERT_TRUE(opener->read_length(1, packet));
-  EXPECT_TRUE(fails_with(opener->open(1, packet), Errc::usage));
+  for (const AesGcm by : all_aes_gcm()) {
+    const Suite suite{find_cipher("aes128-gcm@openssh.com"), nullptr, by};
+    SCOPED_TRACE(suite.name());
+    const auto sealer = sealer_for(suite);
+    Bytes clear(kMaxSealedPacket - kGcmTagSize + 1);
+    wire::store_u32(clear.data(), static_cast<std::uint32_t>(clear.size() - 5));
+    EXPECT_TRUE(fails_with(seal_whole(*sealer, 0, clear), Errc::usage));
+    clear.pop_back();
+    Bytes packet = seal_whole(*sealer, 0, clear).value();
+    const auto opener = opener_for(suite);
+    ASSERT_TRUE(opener->read_length(0, packet));
+    EXPECT_TRUE(opener->open(0, packet));
+    packet.push_back({});
+    wire::store_u32(packet.data(), static_cast<std::uint32_t>(packet.size() - 4 - kGcmTagSize));
+    ASSERT_TRUE(opener->read_length(1, packet));
+    EXPECT_TRUE(fails_with(opener->open(1, packet), Errc::usage));
+  }
 }
 
 }  // namespace

@@ -161,8 +161,8 @@ TEST(Fault, no_packet_is_handed_on_when_a_call_fails) {
           std::mt19937 generator(1);
           Bytes clear = test::clear_packet(generator, 76);
           std::copy_n(as_bytes(kSecret).begin(), kSecret.size(), clear.begin() + 20);
-          auto sealer = make_sealer(*suite.cipher, suite.mac, test::keys_for(suite));
-          auto opener = make_opener(*suite.cipher, suite.mac, test::keys_for(suite));
+          auto sealer = make_sealer(*suite.cipher, suite.mac, test::keys_for(suite), suite.aes_gcm);
+          auto opener = make_opener(*suite.cipher, suite.mac, test::keys_for(suite), suite.aes_gcm);
           if (!sealer || !opener) return false;
           Result<Bytes> packet = test::seal_whole(**sealer, 0, clear);
           if (!packet) return false;
@@ -173,7 +173,7 @@ TEST(Fault, no_packet_is_handed_on_when_a_call_fails) {
           EXPECT_EQ(in_clear, opened.has_value());
           return opened.has_value();
         },
-        8);
+        suite.aes_gcm == AesGcm::ipsec_mb ? 0 : 8);  // its calls say nothing; see ipsec_mb_test.cpp
   }
 }
 

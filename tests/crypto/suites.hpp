@@ -14,15 +14,29 @@ namespace streamkit::crypto::test {
 struct Suite {
   const CipherInfo* cipher;
   const MacInfo* mac;
+  AesGcm aes_gcm = AesGcm::automatic;
   std::string name() const {
-    return std::string(cipher->name) + (mac ? " with " + std::string(mac->name) : std::string());
+    return std::string(cipher->name) + (mac ? " with " + std::string(mac->name) : std::string()) +
+           (is_gcm() ? " by " + std::string(implementation_of(aes_gcm)) : std::string());
   }
+  bool is_gcm() const { return cipher->aead && cipher->iv_size != 0; }
 };
+
+/// Who can compute AES-GCM here: libcrypto, and ipsec-mb where it is built in.
+inline std::vector<AesGcm> all_aes_gcm() {
+  std::vector<AesGcm> out = {AesGcm::libcrypto};
+  if (is_available(AesGcm::ipsec_mb)) out.push_back(AesGcm::ipsec_mb);
+  return out;
+}
 
 inline std::vector<Suite> all_suites() {
   std::vector<Suite> out;
   for (const std::string_view name : cipher_names()) {
     const CipherInfo* cipher = find_cipher(name);
+    if (const Suite alone{cipher, nullptr}; alone.is_gcm()) {
+      for (const AesGcm by : all_aes_gcm()) out.push_back({cipher, nullptr, by});
+      continue;
+    }
     if (cipher->aead) {
       out.push_back({cipher, nullptr});
       continue;
@@ -43,10 +57,10 @@ inline DirectionKeys keys_for(const Suite& suite, unsigned seed = 1) {
 }
 
 inline std::unique_ptr<Sealer> sealer_for(const Suite& suite, unsigned seed = 1) {
-  return make_sealer(*suite.cipher, suite.mac, keys_for(suite, seed)).value();
+  return make_sealer(*suite.cipher, suite.mac, keys_for(suite, seed), suite.aes_gcm).value();
 }
 inline std::unique_ptr<Opener> opener_for(const Suite& suite, unsigned seed = 1) {
-  return make_opener(*suite.cipher, suite.mac, keys_for(suite, seed)).value();
+  return make_opener(*suite.cipher, suite.mac, keys_for(suite, seed), suite.aes_gcm).value();
 }
 
 /// A packet in clear: uint32 length, then `body` random bytes.

@@ -459,6 +459,17 @@ TEST(Links, a_dead_peer_is_noticed_by_keepalive) {
   EXPECT_NE(why->message().find("keepalive"), std::string::npos) << why->message();
 }
 
+TEST(Links, say_what_protects_them_and_who_computes_it) {
+  PeerPair pair("unix", [](PeerOptions& o) { o.algorithms.aes_gcm = crypto::AesGcm::libcrypto; });
+  EXPECT_EQ(pair.b->peers().at(0).cipher, "aes128-gcm@openssh.com");
+  EXPECT_EQ(pair.b->peers().at(0).cipher_by, crypto::libcrypto_implementation());
+  PeerPair automatic("unix");
+  EXPECT_EQ(automatic.b->peers().at(0).cipher_by, crypto::implementation_of(crypto::AesGcm::automatic));
+  PeerPair inproc("inproc");
+  EXPECT_EQ(inproc.b->peers().at(0).cipher, "");
+  EXPECT_EQ(inproc.b->peers().at(0).cipher_by, "");
+}
+
 TEST(Links, keepalives_measure_the_round_trip) {
   World w;
   w.client.heartbeat = 10ms;

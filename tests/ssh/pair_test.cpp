@@ -103,6 +103,30 @@ TEST(TransportPair, works_with_every_cipher_and_mac) {
   }
 }
 
+TEST(TransportPair, each_side_computes_aes_gcm_by_the_library_it_was_told) {
+  using crypto::AesGcm;
+  for (const char* cipher : {"aes128-gcm@openssh.com", "aes256-gcm@openssh.com"})
+    for (const AesGcm ours : {AesGcm::automatic, AesGcm::libcrypto, AesGcm::ipsec_mb})
+      for (const AesGcm theirs : {AesGcm::libcrypto, AesGcm::ipsec_mb}) {
+        if (!is_available(ours) || !is_available(theirs)) continue;
+        Config client = client_config(), server = server_config();
+        client.algorithms.ciphers = {cipher};
+        client.algorithms.aes_gcm = ours;
+        server.algorithms.aes_gcm = theirs;
+        TransportPair pair(std::move(client), std::move(server));
+        pair.drive();
+        ASSERT_TRUE(pair.is_open());
+        expect_echo(pair);
+        ASSERT_TRUE(pair.client.transport.start_rekey(pair.now));
+        pair.drive();
+        expect_echo(pair);
+        const ConnectionInfo& info = pair.client.transport.info();
+        EXPECT_EQ(info.cipher_in_by, crypto::implementation_of(ours));
+        EXPECT_EQ(info.cipher_out_by, crypto::implementation_of(ours));
+        EXPECT_EQ(pair.server.transport.info().cipher_out_by, crypto::implementation_of(theirs));
+      }
+}
+
 TEST(TransportPair, works_with_every_type_of_user_key) {
   for (const auto type :
        {crypto::KeyType::ed25519, crypto::KeyType::ecdsa_p256, crypto::KeyType::ecdsa_p384,
@@ -267,6 +291,9 @@ TEST(TransportPair, checks_its_configuration_when_it_is_made) {
   EXPECT_TRUE(
       refused(Role::client, [](Config& c) { c.algorithms.kex = {"diffie-hellman-group1-sha1"}; }));
   EXPECT_TRUE(refused(Role::client, [](Config& c) { c.algorithms.ciphers = {"none"}; }));
+  EXPECT_EQ(
+      refused(Role::client, [](Config& c) { c.algorithms.aes_gcm = crypto::AesGcm::ipsec_mb; }),
+      !crypto::is_available(crypto::AesGcm::ipsec_mb));
   EXPECT_TRUE(refused(Role::client, [](Config& c) { c.algorithms.macs = {"hmac-md5"}; }));
   EXPECT_TRUE(refused(Role::client, [](Config& c) { c.algorithms.host_keys = {"ssh-rsa"}; }));
   EXPECT_TRUE(refused(Role::client, [](Config& c) { c.identities.emplace_back(); }));

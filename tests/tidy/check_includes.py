@@ -32,6 +32,7 @@ SANS_IO = {"base", "crypto", "ssh", "channel"}
 FOREIGN = [
     (r"openssl/", {"crypto"}, "libcrypto is named in src/crypto only"),
     (r"asio(\.hpp|/)", set(), "the event loop is src/io's own"),
+    (r"intel-ipsec-mb\.h", {"crypto"}, "ipsec-mb is named in src/crypto only"),
     (r"(sys/(socket|epoll|un|eventfd|timerfd)|netinet/.*|arpa/.*|netdb|poll)\.h$", {"io"},
      "sockets live in src/io only"),
     (r"(thread|mutex|shared_mutex|atomic|condition_variable|future|stop_token|semaphore|latch|barrier)$",
@@ -44,7 +45,7 @@ FOREIGN = [
     (r"(expected|format)$", set(), "GCC 12 has no <expected> in C++20 and no <format> at all"),
     (r"coroutine$", set(), "no coroutines in the library: GCC 12 miscompiles them"),
 ]
-NOT_IN_PUBLIC_HEADERS = r"(openssl/|asio|fmt/|boost/|CLI/|nlohmann/|libssh)"
+NOT_IN_PUBLIC_HEADERS = r"(openssl/|intel-ipsec-mb|asio|fmt/|boost/|CLI/|nlohmann/|libssh)"
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 CLOCK = re.compile(r"(?:steady_clock|system_clock|high_resolution_clock)::now\b|\bclock_gettime\b|\bgettimeofday\b")
@@ -141,6 +142,7 @@ SAMPLES = [
     ("src/cli/b.cpp", "#include <streamkit/ssh/config.hpp>\n", "cli may not include ssh"),
     ("src/ssh/c.cpp", "#include <openssl/evp.h>\n", "libcrypto is named in src/crypto only"),
     ("peer/c.cpp", "#include <asio/ip/tcp.hpp>\n", "the event loop is src/io's own"),
+    ("src/ssh/c2.cpp", "#include <intel-ipsec-mb.h>\n", "ipsec-mb is named in src/crypto only"),
     ("peer/c2.cpp", "#include <sys/socket.h>\n", "sockets live in src/io only"),
     ("channel/c.cpp", "#include <mutex>\n", "no threads"),
     ("src/crypto/c.cpp", "#include <random>\n", "no entropy"),

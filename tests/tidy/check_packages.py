@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks third_party/packages.txt: four columns, known groups, each package once, sorted in its group.
+"""Checks third_party/packages.txt: four columns, known groups, each package once, sorted in its group;
+behind a name, in brackets, the architectures that have it.
 
 usage: check_packages.py ROOT
 """
@@ -9,7 +10,7 @@ import re
 import sys
 
 GROUPS = ["build", "test", "clang", "ci"]
-NAME = re.compile(r"^[a-z0-9][a-z0-9+.-]+$")
+NAME = re.compile(r"^([a-z0-9][a-z0-9+.-]+)( \[[a-z0-9-]+( [a-z0-9-]+)*\])?$")
 STARTS_A_DAEMON = {"openssh-server"}  # allowed in the group ci only
 
 
@@ -24,7 +25,9 @@ def main():
             problems.append(f"{number}: not `package | group | licence | why`")
             continue
         package, group, _, _ = columns
-        if not NAME.match(package):
+        if name := NAME.match(package):
+            package = name.group(1)
+        else:
             problems.append(f"{number}: {package} is no name of a package")
         if package in seen:
             problems.append(f"{number}: {package} is listed twice")

@@ -19,7 +19,7 @@ if(WHAT STREQUAL "outside")
     "_ZSt4(cout|cerr|clog)" stdout stderr printf fprintf puts
     "_ZN?K?St13basic_filebuf.*" "_ZN?K?St10filesystem.*" "_ZNSt10filesystem.*")
 elseif(WHAT STREQUAL "libcrypto")
-  set(banned "(EVP|BN|EC|ECDSA|ECDH|DH|RSA|RAND|OSSL|ERR|CRYPTO|OPENSSL|BIO|PEM|HMAC|SHA[0-9]*|d2i|i2d)_[A-Za-z0-9_]+")
+  set(banned "(EVP|BN|EC|ECDSA|ECDH|DH|RSA|RAND|OSSL|ERR|CRYPTO|OPENSSL|BIO|PEM|HMAC|SHA[0-9]*|d2i|i2d)_[A-Za-z0-9_]+" "(imb_[a-z_]+|[a-z]+_mb_mgr[a-z0-9_]*)")
 else()
   message(FATAL_ERROR "WHAT must be outside or libcrypto")
 endif()

@@ -34,10 +34,11 @@ class EnsureTest(unittest.TestCase):
         path.write_text(f"#!{shutil.which('bash')}\n{script}\n")
         path.chmod(0o755)
 
-    def pretend_debian(self, missing=(), user=0):
+    def pretend_debian(self, missing=(), user=0, architecture="amd64"):
         absent = " ".join(missing)
         self.program("dpkg-query", f'for p in {absent or "none-at-all"}; do [[ ${{@: -1}} == "$p" ]] && exit 1; done\n'
                                    "echo -n installed")
+        self.program("dpkg", f"echo {architecture}")
         self.program("apt-get", f'echo "apt-get $*" >>{self.log}')
         self.program("sudo", f'echo "sudo" >>{self.log}; exec "$@"')
         self.bin.joinpath("id").unlink()
@@ -76,12 +77,22 @@ class EnsureTest(unittest.TestCase):
         self.assertEqual(self.run_ensure("build", STREAMKIT_NO_INSTALL="1")[0], 0)
 
     def test_installs_no_package_that_starts_a_daemon_for_demo_and_test(self):
-        everything = [line.split("|")[0].strip() for line in (ROOT / "third_party/packages.txt").read_text().splitlines()
+        everything = [line.split("|")[0].split()[0] for line in (ROOT / "third_party/packages.txt").read_text().splitlines()
                       if "|" in line and not line.startswith("#")]
         self.pretend_debian(missing=everything)
         for group in ("build", "test", "clang"):
             self.assertNotIn("openssh-server", self.run_ensure(group)[2])
         self.assertIn("openssh-server", self.run_ensure("ci")[2])
+
+    def test_leaves_out_what_this_architecture_does_not_have(self):
+        self.pretend_debian(missing=["libipsec-mb-dev", "curl"])
+        self.assertIn("curl libipsec-mb-dev", self.run_ensure("build")[2])
+        self.log.write_text("")
+        self.pretend_debian(missing=["libipsec-mb-dev", "curl"], architecture="arm64")
+        code, said, log = self.run_ensure("build")
+        self.assertEqual(code, 0)
+        self.assertNotIn("ipsec", said + log)
+        self.assertIn("curl", log)
 
     def test_on_another_system_it_prints_the_list_and_exits_3(self):
         code, said, _ = self.run_ensure("build")

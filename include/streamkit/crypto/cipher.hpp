@@ -8,6 +8,7 @@
 #include <streamkit/base/bytes.hpp>
 #include <streamkit/base/result.hpp>
 #include <streamkit/base/secret.hpp>
+#include <streamkit/crypto/implementation.hpp>
 
 #include <memory>
 #include <span>
@@ -51,6 +52,8 @@ class Sealer {
   virtual std::size_t block_size() const noexcept = 0;
   /// Whether the 4 length bytes count towards that multiple (cipher none and encrypt-and-MAC).
   virtual bool aligns_length() const noexcept = 0;
+  /// Name and version of the library that computes it, such as "OpenSSL 3.0.17"; empty without a cipher.
+  virtual std::string_view implementation() const noexcept { return libcrypto_implementation(); }
   /// `pieces` laid end to end are the plaintext packet, beginning with its 4 length bytes (which are
   /// whole in the first piece). Writes ciphertext and tag to `out`, which has exactly their size and
   /// does not overlap the pieces, save that a piece may lie exactly at its own place in `out`.
@@ -65,6 +68,7 @@ class Opener {
   virtual std::size_t tag_size() const noexcept = 0;
   virtual std::size_t block_size() const noexcept = 0;
   virtual bool aligns_length() const noexcept = 0;
+  virtual std::string_view implementation() const noexcept { return libcrypto_implementation(); }
   /// Bytes of a packet that must be there before its length can be read.
   virtual std::size_t length_prefix() const noexcept = 0;
   /// The packet_length of the packet that starts at `packet`, of which length_prefix() bytes are
@@ -72,14 +76,17 @@ class Opener {
   /// decrypt the prefix in place.
   virtual Result<std::uint32_t> read_length(std::uint32_t sequence, MutableByteView packet) = 0;
   /// Verifies the whole packet (length, padded part and tag) and decrypts it in place. Errc::mac when
-  /// the tag is wrong, with nothing decrypted handed on; Errc::crypto when libcrypto fails. After an
+  /// the tag is wrong, with nothing decrypted handed on; Errc::crypto when the library fails. After an
   /// error the Opener is of no more use. On success packet[4, 4 + packet_length) is plaintext.
   virtual Result<void> open(std::uint32_t sequence, MutableByteView packet) = 0;
 };
 
-/// `mac` is nullptr for an AEAD cipher. The keys must have the sizes that the infos state.
-Result<std::unique_ptr<Sealer>> make_sealer(const CipherInfo& cipher, const MacInfo* mac, DirectionKeys keys);
-Result<std::unique_ptr<Opener>> make_opener(const CipherInfo& cipher, const MacInfo* mac, DirectionKeys keys);
+/// `mac` is nullptr for an AEAD cipher. The keys must have the sizes that the infos state. `aes_gcm`
+/// matters for AES-GCM only; Errc::usage when it is not available here.
+Result<std::unique_ptr<Sealer>> make_sealer(const CipherInfo& cipher, const MacInfo* mac, DirectionKeys keys,
+                                            AesGcm aes_gcm = AesGcm::automatic);
+Result<std::unique_ptr<Opener>> make_opener(const CipherInfo& cipher, const MacInfo* mac, DirectionKeys keys,
+                                            AesGcm aes_gcm = AesGcm::automatic);
 /// Before the first NEWKEYS: no cipher, no MAC.
 std::unique_ptr<Sealer> make_plain_sealer();
 std::unique_ptr<Opener> make_plain_opener();

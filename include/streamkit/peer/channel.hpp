@@ -33,6 +33,8 @@ struct PeerInfo {
   std::string endpoint;            ///< where it was bound or connected
   std::string address;             ///< remote address, for people
   std::string software;            ///< SSH identification, escaped
+  std::string cipher;              ///< protects what we send, "aes128-gcm@openssh.com"; empty in process
+  std::string cipher_by;           ///< who computes it here, "ipsec-mb 1.3.0" or "OpenSSL 3.0.17"
   bool native = true;              ///< speaks Streamkit; false: stock SSH software
   bool outgoing = false;           ///< we connected
   Duration round_trip{};           ///< last measured; 0: not yet

@@ -4,6 +4,7 @@
 #include <streamkit/base/random.hpp>
 #include <streamkit/base/secret.hpp>
 #include <streamkit/base/time.hpp>
+#include <streamkit/crypto/implementation.hpp>
 #include <streamkit/crypto/key.hpp>
 
 #include <string>
@@ -21,6 +22,9 @@ struct Algorithms {
   /// chacha20-poly1305 (and CTR with EtM) with a peer that lacks strict key exchange is refused
   /// unless this is set: the Terrapin attack applies to them.
   bool allow_non_strict = false;
+  /// Who computes AES-GCM; nothing of it is seen on the wire. One that is not available is Errc::usage
+  /// when the Transport is made.
+  crypto::AesGcm aes_gcm = crypto::AesGcm::automatic;
 };
 
 /// Every number may be set small in tests.

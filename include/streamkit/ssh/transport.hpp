@@ -103,6 +103,7 @@ using Event =
 struct ConnectionInfo {
   std::string remote_version;  ///< the identification line without CR LF; escape it
   std::string kex, host_key, cipher_in, cipher_out, mac_in, mac_out;
+  std::string cipher_in_by, cipher_out_by;  ///< who computes it: "ipsec-mb 1.3.0", "OpenSSL 3.0.17"
   bool strict_kex = false;
   std::uint64_t exchanges = 0;  ///< key exchanges completed
   std::uint64_t bytes_in = 0, bytes_out = 0, packets_in = 0, packets_out = 0;
