@@ -95,8 +95,6 @@ Figure ping(const Task& task, const std::function<void()>& round_trip);
 /// what CPU they took in between.
 struct Stage {
   std::atomic<std::uint64_t> begin_ns = 0, end_ns = 0, cpu_ns = 0;
-  std::atomic<std::uint64_t> far_memory_kib = 0;  ///< what the other process holds, in idle rows
-  std::atomic<bool> is_over = false;
 
   void begin() { begin_ns = now_ns(); }
   void end() { end_ns = now_ns(); }
@@ -133,6 +131,7 @@ class OtherSide {
   ~OtherSide();  ///< kills it if nobody waited for it
   OtherSide(const OtherSide&) = delete;
   OtherSide& operator=(const OtherSide&) = delete;
+  pid_t pid() const { return pid_; }
   /// Until it is done. Throws when it failed.
   void wait();
 
