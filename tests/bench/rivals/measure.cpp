@@ -302,7 +302,7 @@ Socket Socket::connect(std::uint16_t port) {
 
 void Socket::send_all(const void* data, std::size_t size) const {
   for (const char* at = static_cast<const char*>(data); size > 0;) {
-    const ssize_t n = ::send(fd_, at, size, MSG_NOSIGNAL);
+    const ssize_t n = ::write(fd_, at, size);
     if (n < 0 && errno == EINTR) continue;
     require(n > 0, "sending");
     at += n;
@@ -312,7 +312,7 @@ void Socket::send_all(const void* data, std::size_t size) const {
 
 std::size_t Socket::receive(void* data, std::size_t size) const {
   while (true) {
-    const ssize_t n = ::recv(fd_, data, size, 0);
+    const ssize_t n = ::read(fd_, data, size);
     if (n < 0 && errno == EINTR) continue;
     require(n >= 0, "receiving");
     return static_cast<std::size_t>(n);

@@ -95,6 +95,7 @@ Figure ping(const Task& task, const std::function<void()>& round_trip);
 /// what CPU they took in between.
 struct Stage {
   std::atomic<std::uint64_t> begin_ns = 0, end_ns = 0, cpu_ns = 0;
+  std::atomic<std::uint64_t> bytes = 0;  ///< what an endless transfer has moved so far
 
   void begin() { begin_ns = now_ns(); }
   void end() { end_ns = now_ns(); }
@@ -141,7 +142,7 @@ class OtherSide {
 
 // ---------------------------------------------------------------- sockets on 127.0.0.1
 
-/// A blocking TCP socket with TCP_NODELAY.
+/// A blocking TCP socket with TCP_NODELAY, or the end of a pipe.
 class Socket {
  public:
   explicit Socket(int fd = -1) : fd_(fd) {}
