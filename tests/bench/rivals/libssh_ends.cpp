@@ -83,6 +83,28 @@ void LibsshClient::wait_for_end() const {
   while (!is_gone(session()) && ssh_event_dopoll(event_.get(), -1) != SSH_ERROR) continue;
 }
 
+void open_and_close(const LibsshClient& client, std::uint64_t count, std::size_t in_flight) {
+  if (in_flight == 1) {
+    for (std::uint64_t i = 0; i < count; ++i) ssh_channel_close(client.open().get());
+    return;
+  }
+  ssh_set_blocking(client.session(), 0);
+  std::uint64_t begun = 0, done = 0;
+  std::vector<LibsshChannel> opening;
+  while (done < count) {
+    for (; begun < count && opening.size() < in_flight; ++begun) {
+      opening.emplace_back(ssh_channel_new(client.session()));
+      if (ssh_channel_open_session(opening.back().get()) == SSH_ERROR)
+        fail(client.session(), "a channel");
+    }
+    client.poll(-1);
+    done += std::erase_if(opening, [](const LibsshChannel& channel) {
+      return ssh_channel_is_open(channel.get()) && ssh_channel_close(channel.get()) == SSH_OK;
+    });
+  }
+  ssh_set_blocking(client.session(), 1);
+}
+
 void write_all(ssh_channel channel, const char* data, std::size_t size) {
   const auto length = static_cast<std::uint32_t>(size);
   if (ssh_channel_write(channel, data, length) != static_cast<int>(length))

@@ -54,6 +54,9 @@ class LibsshClient {
   LibsshEvent event_;
 };
 
+/// Opens `count` session channels and closes each when it is open, `in_flight` at a time.
+void open_and_close(const LibsshClient& client, std::uint64_t count, std::size_t in_flight);
+
 /// All of `data`, and an exception when less was taken.
 void write_all(ssh_channel channel, const char* data, std::size_t size);
 void read_all(ssh_channel channel, char* data, std::size_t size);

@@ -148,45 +148,21 @@ void accept_channels(const Task& task, const Listener& listener, const LibsshKey
   server.serve();
 }
 
-Figure open_close(const Task& task) {
+Figure opening(const Task& task, std::uint64_t whole, std::size_t in_flight) {
   const auto stage = new_stage();
   const LibsshKeys keys;
   const Listener listener;
   OtherSide other([&] { accept_channels(task, listener, keys); });
   const LibsshClient client(Socket::connect(listener.port()), suite_of(task), keys);
-  const std::uint64_t count = task.amount(kOpenings);
+  const std::uint64_t count = task.amount(whole, in_flight);
   stage->begin();
-  for (std::uint64_t i = 0; i < count; ++i) ssh_channel_close(client.open().get());
+  open_and_close(client, count, in_flight);
   stage->end();
   return stage->rate(count);
 }
 
-Figure open_close_64(const Task& task) {
-  const auto stage = new_stage();
-  const LibsshKeys keys;
-  const Listener listener;
-  OtherSide other([&] { accept_channels(task, listener, keys); });
-  const LibsshClient client(Socket::connect(listener.port()), suite_of(task), keys);
-  ssh_set_blocking(client.session(), 0);
-  const std::uint64_t count = task.amount(kOpeningsInFlight, kInFlight);
-  std::uint64_t begun = 0, done = 0;
-  std::vector<LibsshChannel> opening;
-  stage->begin();
-  while (done < count) {
-    for (; begun < count && opening.size() < kInFlight; ++begun) {
-      opening.emplace_back(ssh_channel_new(client.session()));
-      if (ssh_channel_open_session(opening.back().get()) == SSH_ERROR)
-        throw Failure(ssh_get_error(client.session()));
-    }
-    client.poll(-1);
-    done += std::erase_if(opening, [](const LibsshChannel& channel) {
-      return ssh_channel_is_open(channel.get()) && ssh_channel_close(channel.get()) == SSH_OK;
-    });
-  }
-  stage->end();
-  ssh_set_blocking(client.session(), 1);
-  return stage->rate(count);
-}
+Figure open_close(const Task& task) { return opening(task, kOpenings, 1); }
+Figure open_close_64(const Task& task) { return opening(task, kOpeningsInFlight, kInFlight); }
 
 /// `in_flight` threads on each side.
 Figure connects(const Task& task, std::size_t in_flight) {
