@@ -7,7 +7,6 @@
 #include <libssh/callbacks.h>
 #include <libssh/libssh.h>
 #include <libssh/server.h>
-
 #include <set>
 
 namespace streamkit::rivals {

@@ -1,6 +1,15 @@
 #include "measure.hpp"
 
+#include <algorithm>
 #include <arpa/inet.h>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -14,16 +23,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
-#include <cerrno>
-#include <charconv>
-#include <cmath>
-#include <csignal>
-#include <cstdio>
-#include <cstring>
-#include <fstream>
-
 namespace streamkit::rivals {
 namespace {
 
@@ -36,7 +35,9 @@ void print(const Json& line) {
   std::fflush(stdout);
 }
 
-double rounded(double value) { return std::round(value * 1e4) / 1e4; }
+double rounded(double value) {
+  return std::round(value * 1e4) / 1e4;
+}
 
 Json head(const std::string& subject, const Row& row) {
   return {{"row", row.row}, {"subject", subject}, {"variant", row.variant}, {"unit", row.unit}};
@@ -218,11 +219,13 @@ Figure Stage::rate(std::uint64_t count) const {
   return {.value = static_cast<double>(count) / seconds()};
 }
 
-void Unmap::operator()(Stage* stage) const { ::munmap(stage, sizeof *stage); }
+void Unmap::operator()(Stage* stage) const {
+  ::munmap(stage, sizeof *stage);
+}
 
 std::unique_ptr<Stage, Unmap> new_stage() {
-  void* const memory = ::mmap(nullptr, sizeof(Stage), PROT_READ | PROT_WRITE,
-                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* const memory =
+      ::mmap(nullptr, sizeof(Stage), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   require(memory != MAP_FAILED, "mapping shared memory");
   return std::unique_ptr<Stage, Unmap>(new (memory) Stage);
 }
@@ -329,7 +332,9 @@ bool Socket::receive_all(void* data, std::size_t size) const {
   return true;
 }
 
-void Socket::end_writing() const { ::shutdown(fd_, SHUT_WR); }
+void Socket::end_writing() const {
+  ::shutdown(fd_, SHUT_WR);
+}
 
 Listener::Listener() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   sockaddr_in at = loopback(0);

@@ -1,9 +1,9 @@
-// Other people's programs: started without a shell, with their own configuration in a scratch folder,
-// ended by their process id, and killed with the runner. nginx and wrk, which several runners share.
+// Other people's programs: started without a shell, with their own configuration in a scratch
+// folder, ended by their process id, and killed with the runner. nginx and wrk, which several
+// runners share.
 #pragma once
 
 #include "measure.hpp"
-
 #include "support/process.hpp"
 
 namespace streamkit::rivals {

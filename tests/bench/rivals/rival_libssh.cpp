@@ -56,8 +56,12 @@ Figure one_way(const Task& task, std::uint64_t count, std::size_t size, bool cou
 Figure stream(const Task& task) {
   return one_way(task, task.amount(kStreamBytes / kPiece), kPiece, true);
 }
-Figure frames_64(const Task& task) { return one_way(task, task.amount(kFrames64), 64, false); }
-Figure frames_1k(const Task& task) { return one_way(task, task.amount(kFrames1k), 1024, false); }
+Figure frames_64(const Task& task) {
+  return one_way(task, task.amount(kFrames64), 64, false);
+}
+Figure frames_1k(const Task& task) {
+  return one_way(task, task.amount(kFrames1k), 1024, false);
+}
 Figure frames_32k(const Task& task) {
   return one_way(task, task.amount(kStreamBytes / 32768), 32768, true);
 }
@@ -161,8 +165,12 @@ Figure opening(const Task& task, std::uint64_t whole, std::size_t in_flight) {
   return stage->rate(count);
 }
 
-Figure open_close(const Task& task) { return opening(task, kOpenings, 1); }
-Figure open_close_64(const Task& task) { return opening(task, kOpeningsInFlight, kInFlight); }
+Figure open_close(const Task& task) {
+  return opening(task, kOpenings, 1);
+}
+Figure open_close_64(const Task& task) {
+  return opening(task, kOpeningsInFlight, kInFlight);
+}
 
 /// `in_flight` threads on each side.
 Figure connects(const Task& task, std::size_t in_flight) {
@@ -189,15 +197,20 @@ Figure connects(const Task& task, std::size_t in_flight) {
   return stage->rate(each * in_flight);
 }
 
-Figure connect_1(const Task& task) { return connects(task, 1); }
-Figure connect_4(const Task& task) { return connects(task, 4); }
+Figure connect_1(const Task& task) {
+  return connects(task, 1);
+}
+Figure connect_4(const Task& task) {
+  return connects(task, 4);
+}
 
 // ---------------------------------------------------------------- memory
 
 /// What `count` more of something cost each side, on top of the first.
 class Memory {
  public:
-  explicit Memory(pid_t far) : far_(far), near_before_(memory_kib()), far_before_(memory_kib(far)) {}
+  explicit Memory(pid_t far)
+      : far_(far), near_before_(memory_kib()), far_before_(memory_kib(far)) {}
   Figure each(std::uint64_t count) const {
     const double n = static_cast<double>(count);
     const double near = (memory_kib() - near_before_) / n,
@@ -272,8 +285,8 @@ int main(int argc, char** argv) {
                       {"ping", "aes128-gcm", "us", ping_pong},
                       {"open-close", "aes128-gcm", "channels/s", open_close},
                       {"open-close-64", "aes128-gcm", "channels/s", open_close_64},
-                      {"connect", "aes128-gcm", "connections/s", connect_1},
-                      {"connect-4", "aes128-gcm", "connections/s", connect_4},
+                      {"connect", "aes128-gcm", "connects/s", connect_1},
+                      {"connect-4", "aes128-gcm", "connects/s", connect_4},
                       {"idle-channels", "aes128-gcm", "KiB", idle_channels},
                       {"idle-connections", "aes128-gcm", "KiB", idle_connections},
                       {"ping-beside-bulk", "aes128-gcm", "us", ping_beside_bulk}});

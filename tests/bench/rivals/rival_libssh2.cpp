@@ -1,5 +1,5 @@
-// libssh2, which is a client only and knows no AES-GCM in the version of Debian 12: AES-128 in counter
-// mode with HMAC-SHA-256, against a server made of libssh.
+// libssh2, which is a client only and knows no AES-GCM in the version of Debian 12: AES-128 in
+// counter mode with HMAC-SHA-256, against a server made of libssh.
 #include "libssh_ends.hpp"
 
 #include <array>

@@ -1,16 +1,15 @@
 // OpenSSH: real ssh and sshd with keys, configuration and ports of their own. Where a byte can take
-// two ways, `ssh -W` on pipes and `ssh -L` on a TCP connection, both are measured and the better one
-// counts. Channels are opened by a client made of libssh, since ssh has no way to ask for that.
+// two ways, `ssh -W` on pipes and `ssh -L` on a TCP connection, both are measured and the better
+// one counts. Channels are opened by a client made of libssh, since ssh has no way to ask for that.
 #include "libssh_ends.hpp"
 #include "programs.hpp"
 
-#include <pwd.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <array>
 #include <cmath>
+#include <pwd.h>
+#include <sys/stat.h>
 #include <thread>
+#include <unistd.h>
 
 namespace streamkit::rivals {
 namespace {
@@ -40,11 +39,12 @@ class OpenSsh {
         port_(free_port()) {
     if (::geteuid() == 0) ::mkdir("/run/sshd", 0755);  // it drops privileges into this folder
     for (const char* key : {"host_key", "user_key"})
-      output_of({find_program("ssh-keygen", "openssh-client"), "-q", "-t", "ed25519", "-N", "", "-f",
-                 folder_ / key},
+      output_of({find_program("ssh-keygen", "openssh-client"), "-q", "-t", "ed25519", "-N", "",
+                 "-f", folder_ / key},
                 log());
-    write_file(folder_ / "known_hosts", "[127.0.0.1]:" + std::to_string(port_) + " " +
-                                            output_of({"/bin/cat", folder_ / "host_key.pub"}, log()));
+    write_file(folder_ / "known_hosts",
+               "[127.0.0.1]:" + std::to_string(port_) + " " +
+                   output_of({"/bin/cat", folder_ / "host_key.pub"}, log()));
     const std::string config = folder_ / "sshd_config";
     write_file(config, "Port " + std::to_string(port_) + "\nListenAddress 127.0.0.1\nHostKey " +
                            (folder_ / "host_key") + "\nAuthorizedKeysFile " +
@@ -53,8 +53,8 @@ class OpenSsh {
                            "PermitRootLogin yes\nPasswordAuthentication no\n"
                            "KbdInteractiveAuthentication no\nLogLevel ERROR\nMaxStartups 1000\n"
                            "MaxSessions 100000\nSubsystem nothing internal-sftp\n");
-    cipher_ = variant == "chacha20-poly1305" ? "chacha20-poly1305@openssh.com"
-                                             : variant + "@openssh.com";
+    cipher_ =
+        variant == "chacha20-poly1305" ? "chacha20-poly1305@openssh.com" : variant + "@openssh.com";
     server_ = std::make_unique<Program>(Words{sshd_, "-D", "-e", "-f", config}, log());
     server_->await(port_);
   }
@@ -171,8 +171,8 @@ Figure by_forward(const OpenSsh& openssh, std::uint64_t count, std::size_t size)
 }
 
 Figure by_standard_forward(const OpenSsh& openssh, std::uint64_t count, std::size_t size) {
-  return one_way<StandardForward>(
-      openssh, count, size, [](StandardForward& way) -> const Socket& { return way.in(); });
+  return one_way<StandardForward>(openssh, count, size,
+                                  [](StandardForward& way) -> const Socket& { return way.in(); });
 }
 
 Figure stream(const Task& task) {
@@ -191,8 +191,12 @@ Figure frames(const Task& task, std::uint64_t whole, std::size_t size) {
   return {.value = bytes.value * 1e6 / static_cast<double>(size),
           .notes = "through -W, which does not keep frames apart"};
 }
-Figure frames_64(const Task& task) { return frames(task, kFrames64, 64); }
-Figure frames_1k(const Task& task) { return frames(task, kFrames1k, 1024); }
+Figure frames_64(const Task& task) {
+  return frames(task, kFrames64, 64);
+}
+Figure frames_1k(const Task& task) {
+  return frames(task, kFrames1k, 1024);
+}
 
 Figure gateway(const Task& task) {
   const OpenSsh openssh(task.variant);
@@ -258,8 +262,8 @@ Figure ping_beside_bulk(const Task& task) {
   return {.value = p50,
           .p50_us = p50,
           .p99_us = samples.percentile(99),
-          .more = {{"bulk_mb_s",
-                    static_cast<double>(stage->bytes - before) * 1e-6 / stage->seconds()}}};
+          .more = {
+              {"bulk_mb_s", static_cast<double>(stage->bytes - before) * 1e-6 / stage->seconds()}}};
 }
 
 Figure gateway_connect(const Task& task) {
@@ -287,8 +291,8 @@ Figure gateway_connect(const Task& task) {
 LibsshKeys libssh_keys(const OpenSsh& openssh) {
   ssh_key host = nullptr, user = nullptr;
   if (ssh_pki_import_pubkey_file((openssh.folder() / "host_key.pub").c_str(), &host) != SSH_OK ||
-      ssh_pki_import_privkey_file((openssh.folder() / "user_key").c_str(), nullptr, nullptr, nullptr,
-                                  &user) != SSH_OK)
+      ssh_pki_import_privkey_file((openssh.folder() / "user_key").c_str(), nullptr, nullptr,
+                                  nullptr, &user) != SSH_OK)
     throw Failure("libssh cannot read OpenSSH's keys");
   return {LibsshKey(host), LibsshKey(user)};
 }
@@ -332,8 +336,12 @@ Figure connects(const Task& task, std::size_t in_flight) {
   figure.notes = "an ssh program each";
   return figure;
 }
-Figure connect_1(const Task& task) { return connects(task, 1); }
-Figure connect_4(const Task& task) { return connects(task, 4); }
+Figure connect_1(const Task& task) {
+  return connects(task, 1);
+}
+Figure connect_4(const Task& task) {
+  return connects(task, 4);
+}
 
 Figure idle_connections(const Task& task) {
   const OpenSsh openssh(task.variant);
@@ -365,8 +373,9 @@ Figure behind_nginx(const Task& task) {
   const OpenSsh openssh(task.variant);
   const WebApplication application(openssh.folder());
   const std::uint16_t port = free_port();
-  Program ssh(openssh.ssh_words({"-N", "-R", "127.0.0.1:" + std::to_string(port) + ":127.0.0.1:" +
-                                                 std::to_string(application.port())}),
+  Program ssh(openssh.ssh_words({"-N", "-R",
+                                 "127.0.0.1:" + std::to_string(port) +
+                                     ":127.0.0.1:" + std::to_string(application.port())}),
               openssh.log());
   ssh.await(port);
   const WebProxy proxy(openssh.folder(), port);
@@ -392,10 +401,10 @@ int main(int argc, char** argv) {
   add("ping-beside-bulk", "us", ping_beside_bulk);
   add("open-close", "channels/s", open_close);
   add("open-close-64", "channels/s", open_close);
-  add("connect", "connections/s", connect_1);
-  add("connect-4", "connections/s", connect_4);
+  add("connect", "connects/s", connect_1);
+  add("connect-4", "connects/s", connect_4);
   add("idle-connections", "KiB", idle_connections);
-  add("gateway-connect", "connections/s", gateway_connect);
+  add("gateway-connect", "connects/s", gateway_connect);
   for (const char* row : {"http-1k-keepalive", "http-1k-new", "http-1m-keepalive"})
     add(row, "req/s", behind_nginx);
   return runner_main(argc, argv, "openssh", rows);
