@@ -94,7 +94,7 @@ Figure ping(const Task& task, const std::function<void()>& round_trip);
 /// what CPU they took in between.
 struct Stage {
   std::atomic<std::uint64_t> begin_ns = 0, end_ns = 0, cpu_ns = 0;
-  std::atomic<std::uint64_t> bytes = 0;  ///< what an endless transfer has moved so far
+  std::atomic<std::uint64_t> moved_bytes = 0;  ///< what an endless transfer has moved so far
 
   void begin() { begin_ns = now_ns(); }
   void end() { end_ns = now_ns(); }

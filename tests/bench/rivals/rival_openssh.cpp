@@ -142,7 +142,7 @@ Figure one_way(const OpenSsh& openssh, std::uint64_t count, std::size_t size,
     const Socket socket = listener.accept();
     std::array<char, 1> first{};  // when this is here, everybody is connected
     socket.receive_all(first.data(), 1);
-    stage->bytes = 1;
+    stage->moved_bytes = 1;
     const CpuShare share(*stage);
     discard_bytes(socket, count * size);
     stage->end();
@@ -151,7 +151,7 @@ Figure one_way(const OpenSsh& openssh, std::uint64_t count, std::size_t size,
   const Socket& socket = entrance(way);
   const std::vector<char> data(size, 'x');
   socket.send_all(data.data(), 1);
-  while (stage->bytes == 0) std::this_thread::yield();
+  while (stage->moved_bytes == 0) std::this_thread::yield();
   const std::uint64_t before = tree_cpu_ns({openssh.server_pid(), way.pid()});
   {
     const CpuShare share(*stage);
@@ -243,14 +243,14 @@ Figure ping_beside_bulk(const Task& task) {
     std::thread([&] { echo_for_ever(ping_listener); }).detach();
     const Socket bulk = bulk_listener.accept();
     std::vector<char> piece(kPiece);
-    while (const std::size_t n = bulk.receive(piece.data(), piece.size())) stage->bytes += n;
+    while (const std::size_t n = bulk.receive(piece.data(), piece.size())) stage->moved_bytes += n;
   });
   Forward forward(openssh, {bulk_listener.port(), ping_listener.port()});
   const Socket pings = forward.connect(1), bulk = forward.connect(0);
   OtherSide source([&] { send_bytes(bulk, ~0ull); });
-  while (stage->bytes == 0) round_trip(pings);
+  while (stage->moved_bytes == 0) round_trip(pings);
   Samples samples;
-  const std::uint64_t before = stage->bytes;
+  const std::uint64_t before = stage->moved_bytes;
   stage->begin();
   for (std::uint64_t i = task.amount(kPingsBesideBulk, 20); i > 0; --i) {
     const std::uint64_t begin = now_ns();
@@ -263,7 +263,7 @@ Figure ping_beside_bulk(const Task& task) {
           .p50_us = p50,
           .p99_us = samples.percentile(99),
           .more = {
-              {"bulk_mb_s", static_cast<double>(stage->bytes - before) * 1e-6 / stage->seconds()}}};
+              {"bulk_mb_s", static_cast<double>(stage->moved_bytes - before) * 1e-6 / stage->seconds()}}};
 }
 
 Figure gateway_connect(const Task& task) {

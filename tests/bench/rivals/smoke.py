@@ -16,6 +16,7 @@ UNITS = {"MB/s", "GB/s", "M/s", "frames/s", "channels/s", "connects/s", "req/s",
 LESS_IS_BETTER = {"us", "KiB"}
 ROW_SECONDS = 60
 SKIPPED = 77
+WHAT_TO_DO = ("install", "run it as root", "this kernel does not let")
 
 
 def run(words):
@@ -33,7 +34,7 @@ def problem_of(asked, done):
     if any(answer.get(key) != asked[key] for key in ("row", "subject", "variant")):
         return f"another row: {answer}"
     if "skipped" in answer:
-        return None if "install" in answer["skipped"] else f"does not say what to do: {answer}"
+        return None if any(words in answer["skipped"] for words in WHAT_TO_DO) else f"does not say what to do: {answer}"
     numbers = [key for key, value in answer.items() if isinstance(value, (int, float)) and not isinstance(value, bool)]
     if "value" not in numbers or not all(math.isfinite(answer[key]) for key in numbers):
         return f"no number: {answer}"
@@ -63,6 +64,10 @@ def main():
         problems += problem is not None
         skipped += problem is None and "skipped" in done.stdout
         print(f"{asked['row']} {asked['variant']}: {problem or done.stdout.strip()}")
+    again = run([runner, rows[0]["row"], "--scale", SCALE, "--congestion", "reno"])
+    problem = problem_of(rows[0], again)
+    problems += problem is not None
+    print(f"with --congestion reno: {problem or again.stdout.strip()}")
     for wrong in (["no-such-row"], [rows[0]["row"], "--scale", "-1"], []):
         if run([runner, *wrong]).returncode != 2:
             problems += 1
