@@ -262,8 +262,8 @@ Figure ping_beside_bulk(const Task& task) {
   return {.value = p50,
           .p50_us = p50,
           .p99_us = samples.percentile(99),
-          .more = {
-              {"bulk_mb_s", static_cast<double>(stage->moved_bytes - before) * 1e-6 / stage->seconds()}}};
+          .more = {{"bulk_mb_s",
+                    static_cast<double>(stage->moved_bytes - before) * 1e-6 / stage->seconds()}}};
 }
 
 Figure gateway_connect(const Task& task) {
