@@ -43,6 +43,8 @@ void send(Channel& channel, ByteView ping, Finish& finish) {
   });
 }
 
+}  // namespace
+
 void ping_by_completions(Channel& channel, std::uint64_t warm_up, std::uint64_t count, Samples& samples) {
   const Bytes ping(kPingSize);
   std::uint64_t done = 0;
@@ -65,6 +67,8 @@ void ping_by_completions(Channel& channel, std::uint64_t warm_up, std::uint64_t 
   }
   finished.get();
 }
+
+namespace {
 
 // ---------------------------------------------------------------- the row
 

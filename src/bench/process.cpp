@@ -4,7 +4,9 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <spawn.h>
 #include <stdexcept>
 #include <sys/socket.h>
@@ -29,6 +31,17 @@ void fail_errno(const std::string& what) { fail(what + ": " + std::strerror(errn
 void Fd::reset(int fd) noexcept {
   if (fd_ >= 0) ::close(fd_);
   fd_ = fd;
+}
+
+Scratch::Scratch() {
+  std::string path = (std::filesystem::temp_directory_path() / "streamkit-bench-XXXXXX").string();
+  if (::mkdtemp(path.data()) == nullptr) fail_errno("making " + path);
+  path_ = path;
+}
+
+Scratch::~Scratch() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
 }
 
 Control::Control(Fd fd) : fd_(std::move(fd)) {

@@ -38,6 +38,19 @@ class Fd {
   int fd_;
 };
 
+/// A folder that goes with its owner.
+class Scratch {
+ public:
+  Scratch();
+  ~Scratch();
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  const std::string& path() const noexcept { return path_; }
+
+ private:
+  std::string path_;
+};
+
 /// Messages of a few numbers, in order. Waits at most kPatience for one.
 class Control {
  public:
