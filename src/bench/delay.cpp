@@ -16,7 +16,8 @@ namespace {
 
 constexpr auto kOneWay = std::chrono::milliseconds(50);
 constexpr std::uint64_t kDelayedBytes = 1ull << 30;
-constexpr double kWindow = 16.0 * 1024 * 1024;
+constexpr std::uint64_t kWindow = 16 << 20;
+constexpr std::uint64_t kStep = 256 * 1024;
 constexpr std::size_t kMaxHeld = 64 << 20;  // more than any window; a direction
 
 // One direction: one thread reads and stamps, the other writes when the time has come.
@@ -64,11 +65,11 @@ class Delay {
       lock.unlock();
       std::this_thread::sleep_until(piece.due);
       try {
-        if (piece.bytes.empty()) return end_write(to);
-        write_all(to, piece.bytes);
+        piece.bytes.empty() ? end_write(to) : write_all(to, piece.bytes);
       } catch (const std::exception&) {
         // Nobody is there any more; what still comes is dropped.
       }
+      if (piece.bytes.empty()) return;
     }
   }
 
@@ -123,18 +124,55 @@ void serve_delayed(const Task& task, Control& other) {
   server.wait_for_end(other);
 }
 
-Outcome measure_window(const Task&, Control&) {
+// ---------------------------------------------------------------- the limit
+
+// Plain TCP that keeps a window of 16 MiB under way: the receiver sends a byte back for each step of it.
+Outcome measure_window(const Task& task, Control& other) {
+  const std::uint64_t steps = scaled(kDelayedBytes / kStep, task, 2);
+  other.say({0});
+  const double target = other.hear();
+  Other proxy(task);
+  proxy.control().say({target});
   Outcome outcome;
-  outcome.value = kWindow / (2 * std::chrono::duration<double>(kOneWay).count()) / 1e6;
-  outcome.notes = "arithmetic: a window of 16 MiB each 100 ms";
+  {
+    const Fd socket = connect_tcp(static_cast<std::uint16_t>(proxy.control().hear()));
+    const Bytes step(kStep);
+    std::uint64_t under_way = 0;
+    const auto wait_for_one = [&] {
+      std::byte back;
+      if (!read_all(socket, {&back, 1})) fail("the receiver ended too early");
+      --under_way;
+    };
+    const Stopwatch watch;
+    for (std::uint64_t i = 0; i < steps; ++i) {
+      if (under_way == kWindow / kStep) wait_for_one();
+      write_all(socket, step);
+      ++under_way;
+    }
+    while (under_way > 0) wait_for_one();
+    outcome.value = static_cast<double>(steps * kStep) / watch.elapsed() / 1e6;
+    end_write(socket);
+  }
+  proxy.finish();
   return outcome;
+}
+
+void serve_window(const Task&, Control& other) {
+  const double target = other.hear();
+  if (target != 0) return serve_proxy(other, static_cast<std::uint16_t>(target));
+  std::uint16_t port = 0;
+  const Fd listener = listen_tcp(port);
+  other.say({static_cast<double>(port)});
+  const Fd socket = accept_tcp(listener);
+  Bytes step(kStep);
+  while (read_all(socket, step)) write_all(socket, ByteView(step).first(1));
 }
 
 }  // namespace
 
 Rows delay_rows() {
   return {{{"delay-100ms", "ours", "default", "MB/s"}, measure_delayed, serve_delayed},
-          {{"delay-100ms", "limit", "window", "MB/s"}, measure_window, nullptr}};
+          {{"delay-100ms", "limit", "window", "MB/s"}, measure_window, serve_window}};
 }
 
 }  // namespace streamkit::bench
