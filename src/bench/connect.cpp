@@ -1,11 +1,12 @@
-// Connect, exchange keys, authenticate, disconnect: one at a time, and four at a time. The bound beside
-// it is the arithmetic that one side of that cannot do without.
+// Connect, exchange keys, authenticate, disconnect: one at a time, and four at a time. The bound
+// beside it is the arithmetic that one side of that cannot do without.
 #include "ours.hpp"
 
 #include <streamkit/io/context.hpp>
 
-#include <fmt/format.h>
 #include <openssl/evp.h>
+
+#include <fmt/format.h>
 
 namespace streamkit::bench {
 namespace {
@@ -116,7 +117,8 @@ Outcome measure_arithmetic(const Task& task, Control&) {
   Bytes signature(64);
   const std::uint64_t count = scaled(kConnects * 5, task);
   const Stopwatch watch;
-  for (std::uint64_t i = 0; i < count; ++i) handshake_arithmetic(theirs.get(), identity.get(), signature);
+  for (std::uint64_t i = 0; i < count; ++i)
+    handshake_arithmetic(theirs.get(), identity.get(), signature);
   Outcome outcome;
   outcome.value = static_cast<double>(count) / watch.elapsed();
   outcome.notes = "one side's arithmetic on one core, no connection";

@@ -104,7 +104,8 @@ Outcome measure_delayed(const Task& task, Control& other) {
     const Stopwatch watch;
     for (std::uint64_t i = 0; i < chunks; ++i) channel.write(chunk).value();
     channel.close_write().value();
-    if (other.hear() != static_cast<double>(chunks * kChunk)) fail("the receiver counted something else than was sent");
+    if (other.hear() != static_cast<double>(chunks * kChunk))
+      fail("the receiver counted something else than was sent");
     outcome.value = static_cast<double>(chunks * kChunk) / watch.elapsed() / 1e6;
     other.say({0});
   }
@@ -126,7 +127,8 @@ void serve_delayed(const Task& task, Control& other) {
 
 // ---------------------------------------------------------------- the limit
 
-// Plain TCP that keeps a window of 16 MiB under way: the receiver sends a byte back for each step of it.
+// Plain TCP that keeps a window of 16 MiB under way: the receiver sends a byte back for each step
+// of it.
 Outcome measure_window(const Task& task, Control& other) {
   const std::uint64_t steps = scaled(kDelayedBytes / kStep, task, 2);
   other.say({0});

@@ -10,7 +10,8 @@ constexpr std::uint64_t kGatewayConnects = 5'000;
 
 }  // namespace
 
-Outcome stream_through(const Task& task, std::uint16_t entry, Sink& sink, const std::function<double()>& cpu) {
+Outcome stream_through(const Task& task, std::uint16_t entry, Sink& sink,
+                       const std::function<double()>& cpu) {
   const std::uint64_t chunks = scaled(kGatewayBytes / kChunk, task);
   auto counted = std::async(std::launch::async, [&] {
     const Fd socket = accept_tcp(sink.listener());

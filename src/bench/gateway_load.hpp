@@ -1,5 +1,5 @@
-// The load on a gateway: a plain TCP stream, or plain TCP connections, that go in at one port and come
-// out at another, whatever lies between.
+// The load on a gateway: a plain TCP stream, or plain TCP connections, that go in at one port and
+// come out at another, whatever lies between.
 #pragma once
 
 #include "row.hpp"
@@ -22,7 +22,8 @@ class Sink {
 };
 
 /// One stream through `entry` to the sink. `cpu` tells the CPU seconds of what lies between so far.
-Outcome stream_through(const Task& task, std::uint16_t entry, Sink& sink, const std::function<double()>& cpu);
+Outcome stream_through(const Task& task, std::uint16_t entry, Sink& sink,
+                       const std::function<double()>& cpu);
 /// Connections one at a time: connect, one byte there and back, close.
 Outcome connect_through(const Task& task, std::uint16_t entry, Sink& sink);
 

@@ -1,24 +1,16 @@
-// HTTP: wrk loads nginx through our relay and tunnel, and (subject tcp) nginx directly. Both programs
-// have to be there; their configuration is made here.
+// HTTP: wrk loads nginx through our relay and tunnel, and (subject tcp) nginx directly. Both
+// programs have to be there; their configuration is made here.
 #include "ours_gateway.hpp"
 #include "row.hpp"
 #include "sockets.hpp"
 
-#include <array>
 #include <cmath>
-#include <csignal>
 #include <cstdlib>
-#include <cstring>
-#include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
-
-extern char** environ;
 
 namespace streamkit::bench {
 namespace {
@@ -26,40 +18,9 @@ namespace {
 constexpr int kSeconds = 5;  // of load, at scale 1
 constexpr int kMaxStartTries = 100;
 
-// A program from the PATH, killed with its owner.
-class Program {
- public:
-  explicit Program(std::vector<std::string> words, int standard_output = -1) {
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    if (standard_output >= 0) posix_spawn_file_actions_adddup2(&actions, standard_output, STDOUT_FILENO);
-    std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    const int failed = ::posix_spawnp(&pid_, argv[0], &actions, nullptr, argv.data(), environ);
-    posix_spawn_file_actions_destroy(&actions);
-    if (failed != 0) fail(fmt::format("starting {}: {}", words[0], std::strerror(failed)));
-  }
-  ~Program() {
-    if (pid_ < 0) return;
-    ::kill(pid_, SIGTERM);
-    wait();
-  }
-  Program(const Program&) = delete;
-  Program& operator=(const Program&) = delete;
-  int wait() {
-    int status = 0;
-    ::waitpid(pid_, &status, 0);
-    pid_ = -1;
-    return status;
-  }
-
- private:
-  pid_t pid_ = -1;
-};
-
 bool is_installed(const char* program) {
-  const std::string path = std::string(std::getenv("PATH") ? std::getenv("PATH") : "") + ":/usr/sbin";
+  const std::string path =
+      std::string(std::getenv("PATH") ? std::getenv("PATH") : "") + ":/usr/sbin";
   for (std::size_t at = 0; at < path.size();) {
     const std::size_t end = std::min(path.find(':', at), path.size());
     if (::access((path.substr(at, end - at) + "/" + program).c_str(), X_OK) == 0) return true;
@@ -78,24 +39,25 @@ void write_text(const std::string& path, const std::string& text) {
 class Application {
  public:
   Application() {
-    {
-      const Fd free_port = listen_tcp(port_);
-    }
+    { const Fd free_port = listen_tcp(port_); }
     const std::string folder = folder_.path();
     std::filesystem::create_directory(folder + "/www");
     write_text(folder + "/www/1k", std::string(1024, 'x'));
     write_text(folder + "/www/1m", std::string(1 << 20, 'x'));
     const std::string user = ::geteuid() == 0 ? "user root;\n" : "";
-    write_text(folder + "/nginx.conf",
-               user + fmt::format("daemon off; worker_processes 1; pid {0}/pid; error_log stderr crit;\n"
-                                  "events {{ worker_connections 1024; }}\n"
-                                  "http {{ access_log off; keepalive_requests 1000000000; sendfile on; tcp_nodelay on;\n"
-                                  "  client_body_temp_path {0}/t1; proxy_temp_path {0}/t2; fastcgi_temp_path {0}/t3;\n"
-                                  "  uwsgi_temp_path {0}/t4; scgi_temp_path {0}/t5;\n"
-                                  "  server {{ listen 127.0.0.1:{1}; root {0}/www; }} }}\n",
-                                  folder, port_));
-    nginx_ = std::make_unique<Program>(
-        std::vector<std::string>{"nginx", "-p", folder, "-e", "stderr", "-c", folder + "/nginx.conf"});
+    write_text(
+        folder + "/nginx.conf",
+        user + fmt::format("daemon off; worker_processes 1; pid {0}/pid; error_log stderr crit;\n"
+                           "events {{ worker_connections 1024; }}\n"
+                           "http {{ access_log off; keepalive_requests 1000000000; sendfile on; "
+                           "tcp_nodelay on;\n"
+                           "  client_body_temp_path {0}/t1; proxy_temp_path {0}/t2; "
+                           "fastcgi_temp_path {0}/t3;\n"
+                           "  uwsgi_temp_path {0}/t4; scgi_temp_path {0}/t5;\n"
+                           "  server {{ listen 127.0.0.1:{1}; root {0}/www; }} }}\n",
+                           folder, port_));
+    nginx_ = std::make_unique<Program>(std::vector<std::string>{
+        "nginx", "-p", folder, "-e", "stderr", "-c", folder + "/nginx.conf"});
     wait_until_it_listens();
   }
   std::uint16_t port() const noexcept { return port_; }
@@ -132,21 +94,6 @@ Load load_of(const Task& task) {
   return {"/1m", 8, true};
 }
 
-std::string output_of(std::vector<std::string> words) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) fail_errno("pipe");
-  const Fd from(ends[0]);
-  Fd to(ends[1]);
-  Program program(std::move(words), to.get());
-  to.reset();
-  std::string all;
-  std::array<char, 4096> buffer;
-  for (ssize_t n = 0; (n = ::read(from.get(), buffer.data(), buffer.size())) > 0;)
-    all.append(buffer.data(), static_cast<std::size_t>(n));
-  if (program.wait() != 0) fail("wrk failed: " + all);
-  return all;
-}
-
 // The word that follows `label`, such as "123.00us" after "50%".
 std::string word_after(const std::string& text, std::string_view label) {
   const std::size_t at = text.find(label);
@@ -165,8 +112,13 @@ double microseconds(const std::string& word) {
 Outcome load(const Task& task, std::uint16_t port, const std::string& host) {
   const Load load = load_of(task);
   const int seconds = std::max(1, static_cast<int>(std::lround(kSeconds * task.scale)));
-  std::vector<std::string> words = {"wrk", "-t1", fmt::format("-c{}", load.connections), fmt::format("-d{}s", seconds),
-                                    "--latency", "-H", "Host: " + host};
+  std::vector<std::string> words = {"wrk",
+                                    "-t1",
+                                    fmt::format("-c{}", load.connections),
+                                    fmt::format("-d{}s", seconds),
+                                    "--latency",
+                                    "-H",
+                                    "Host: " + host};
   if (!load.keeps_alive) words.insert(words.end(), {"-H", "Connection: close"});
   words.push_back(fmt::format("http://127.0.0.1:{}{}", port, load.path));
   const std::string said = output_of(std::move(words));

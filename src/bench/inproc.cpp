@@ -1,5 +1,5 @@
-// Inside one process: a producer thread and a consumer thread, over Channel::pair() and, as the limit,
-// over a ring without locks.
+// Inside one process: a producer thread and a consumer thread, over Channel::pair() and, as the
+// limit, over a ring without locks.
 #include "ours.hpp"
 
 #include <streamkit/io/context.hpp>
@@ -12,7 +12,8 @@ namespace streamkit::bench {
 namespace {
 
 constexpr std::uint64_t kMessages64 = 5'000'000, kRingMessages64 = 100'000'000;
-constexpr std::uint64_t kSmallBytes = 4ull << 30, kLargeBytes = 16ull << 30, kRingBytes = 64ull << 30;
+constexpr std::uint64_t kSmallBytes = 4ull << 30, kLargeBytes = 16ull << 30,
+                        kRingBytes = 64ull << 30;
 constexpr std::size_t kRingSize = 1 << 20;
 
 std::size_t message_size(const Task& task) {
@@ -28,7 +29,8 @@ std::uint64_t message_count(const Task& task, std::uint64_t of_64, std::uint64_t
 Outcome rate(const Task& task, std::uint64_t count, double elapsed) {
   Outcome outcome;
   const double each = static_cast<double>(count) / elapsed;
-  outcome.value = task.row == "inproc-64" ? each / 1e6 : each * static_cast<double>(message_size(task)) / 1e9;
+  outcome.value =
+      task.row == "inproc-64" ? each / 1e6 : each * static_cast<double>(message_size(task)) / 1e9;
   return outcome;
 }
 
@@ -36,7 +38,8 @@ Outcome rate(const Task& task, std::uint64_t count, double elapsed) {
 
 Outcome measure_pair(const Task& task, Control&) {
   const std::size_t size = message_size(task);
-  const std::uint64_t count = message_count(task, kMessages64, size > 4096 ? kLargeBytes : kSmallBytes);
+  const std::uint64_t count =
+      message_count(task, kMessages64, size > 4096 ? kLargeBytes : kSmallBytes);
   auto [sender, receiver] = Channel::pair();
   const Stopwatch watch;
   std::thread producer([&, channel = std::move(sender)]() mutable {
@@ -82,11 +85,12 @@ Outcome measure_pair_ping(const Task& task, Control&) {
 
 // ---------------------------------------------------------------- the limit
 
-// One producer, one consumer; messages of one size, copied in, read where they lie. Each side looks at
-// the other's counter only when its own copy of it says full or empty.
+// One producer, one consumer; messages of one size, copied in, read where they lie. Each side looks
+// at the other's counter only when its own copy of it says full or empty.
 class Ring {
  public:
-  explicit Ring(std::size_t message) : message_(message), slots_(kRingSize / message), bytes_(kRingSize) {}
+  explicit Ring(std::size_t message)
+      : message_(message), slots_(kRingSize / message), bytes_(kRingSize) {}
 
   void push(const std::byte* message) {
     while (head_ - tail_seen_ == slots_) tail_seen_ = wait_for_change(tail_, tail_seen_);
@@ -101,7 +105,8 @@ class Ring {
 
  private:
   std::byte* slot(std::uint64_t number) { return bytes_.data() + number % slots_ * message_; }
-  static std::uint64_t wait_for_change(const std::atomic<std::uint64_t>& counter, std::uint64_t old) {
+  static std::uint64_t wait_for_change(const std::atomic<std::uint64_t>& counter,
+                                       std::uint64_t old) {
     for (unsigned spins = 0;; ++spins) {
       const std::uint64_t now = counter.load(std::memory_order_acquire);
       if (now != old) return now;

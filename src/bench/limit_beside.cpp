@@ -1,5 +1,6 @@
-// The yardstick for a ping beside bulk: one loop writes a batch whenever the socket takes one, and a ping
-// that is due goes at the head of the next batch. "lowat" keeps little in the kernel; "deep" does not.
+// The yardstick for a ping beside bulk: one loop writes a batch whenever the socket takes one, and
+// a ping that is due goes at the head of the next batch. "lowat" keeps little in the kernel; "deep"
+// does not.
 #include "records.hpp"
 #include "row.hpp"
 
@@ -16,7 +17,9 @@ constexpr std::uint64_t kPingsBeside = 5'000;
 constexpr std::uint64_t kBulkWarmUp = 256 << 20;
 constexpr int kNotSent = 128 * 1024;
 
-bool is_deep(const Task& task) { return task.variant == "deep"; }
+bool is_deep(const Task& task) {
+  return task.variant == "deep";
+}
 std::unique_ptr<RecordCipher> cipher_of(const Task& task) {
   return make_cipher(task.variant.ends_with("-fast") ? "aes128-gcm-fast" : "aes128-gcm");
 }
@@ -25,7 +28,9 @@ std::unique_ptr<RecordCipher> cipher_of(const Task& task) {
 class Outgoing {
  public:
   Outgoing(const Fd& socket, RecordCipher& cipher, std::size_t records)
-      : socket_(socket), cipher_(cipher), records_(records),
+      : socket_(socket),
+        cipher_(cipher),
+        records_(records),
         buffer_(records * (kRecordBody + kRecordOverhead) + kPingSize + kRecordOverhead) {}
 
   bool is_empty() const { return at_ == used_; }
@@ -35,7 +40,8 @@ class Outgoing {
     for (std::size_t i = 0; i < records_; ++i) seal(body_);
   }
   void send_some() {
-    const ssize_t n = ::send(socket_.get(), buffer_.data() + at_, used_ - at_, MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t n =
+        ::send(socket_.get(), buffer_.data() + at_, used_ - at_, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n >= 0) at_ += static_cast<std::size_t>(n);
     if (n < 0 && errno != EAGAIN && errno != EINTR) fail_errno("send");
   }
@@ -118,7 +124,8 @@ void serve_beside(const Task& task, Control& other) {
 Rows limit_beside_rows() {
   Rows rows;
   for (const char* variant : {"lowat", "deep", "lowat-fast"})
-    rows.push_back({{"ping-beside-bulk", "limit", variant, "us", false}, measure_beside, serve_beside});
+    rows.push_back(
+        {{"ping-beside-bulk", "limit", variant, "us", false}, measure_beside, serve_beside});
   return rows;
 }
 

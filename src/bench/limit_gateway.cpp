@@ -1,5 +1,5 @@
-// The yardstick for a gateway: two processes, plain TCP in, sealed records between, plain TCP out; and
-// the same without cipher, as two relays in a row. One direction, one loop each.
+// The yardstick for a gateway: two processes, plain TCP in, sealed records between, plain TCP out;
+// and the same without cipher, as two relays in a row. One direction, one loop each.
 #include "gateway_load.hpp"
 #include "records.hpp"
 

@@ -1,4 +1,5 @@
-// What every row of ours begins with: a peer that listens in the second process, and one that connects.
+// What every row of ours begins with: a peer that listens in the second process, and one that
+// connects.
 #pragma once
 
 #include "row.hpp"
@@ -50,9 +51,10 @@ class Client {
 
 inline constexpr const char* kServerName = "server";
 
-/// Sends kPingSize bytes and waits for them to come back, again and again, on the channel's Context; then
-/// ends our direction and waits for the other side's end.
-void ping_by_completions(Channel& channel, std::uint64_t warm_up, std::uint64_t count, Samples& samples);
+/// Sends kPingSize bytes and waits for them to come back, again and again, on the channel's
+/// Context; then ends our direction and waits for the other side's end.
+void ping_by_completions(Channel& channel, std::uint64_t warm_up, std::uint64_t count,
+                         Samples& samples);
 
 /// Something that completions end and a thread waits for. Whoever waits may destroy it at once.
 class Finish {

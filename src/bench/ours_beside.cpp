@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::uint64_t kPingsBeside = 5'000;
 constexpr std::uint64_t kBulkWarmUp = 256 << 20;  // until windows and buffers have grown
-constexpr std::uint32_t kPingPriority = 10;       // of the variant "priority", which is by completions too
+constexpr std::uint32_t kPingPriority =
+    10;  // of the variant "priority", which is by completions too
 
 // Keeps the bulk channel full until it is told to stop; `written` is what the link has taken.
 class Bulk {
@@ -74,7 +75,8 @@ Outcome measure_beside(const Task& task, Control& other) {
     for (std::uint64_t i = 0; i < count; ++i) {
       const TimePoint from = io::now();
       pings.write(ping).value();
-      for (MutableByteView rest = ping; !rest.empty();) rest = rest.subspan(pings.read(rest).value());
+      for (MutableByteView rest = ping; !rest.empty();)
+        rest = rest.subspan(pings.read(rest).value());
       samples.add(from, io::now());
     }
   }
@@ -122,7 +124,8 @@ void serve_beside(const Task& task, Control& other) {
 Rows our_beside_rows() {
   Rows rows;
   for (const char* variant : {"completion", "blocking", "priority", "completion-fast"})
-    rows.push_back({{"ping-beside-bulk", "ours", variant, "us", false}, measure_beside, serve_beside});
+    rows.push_back(
+        {{"ping-beside-bulk", "ours", variant, "us", false}, measure_beside, serve_beside});
   return rows;
 }
 

@@ -1,4 +1,5 @@
-// Channels as such: opening and closing them, a call, and what an idle one costs; connections likewise.
+// Channels as such: opening and closing them, a call, and what an idle one costs; connections
+// likewise.
 #include "ours.hpp"
 
 #include <streamkit/io/context.hpp>
@@ -14,7 +15,9 @@ constexpr std::uint64_t kOneAtATime = 20'000, kManyAtATime = 100'000, kCalls = 2
 constexpr std::size_t kInFlight = 64;
 constexpr std::uint64_t kIdleChannels = 10'000, kIdleConnections = 1'000;
 
-std::size_t in_flight(const Task& task) { return task.row == "open-close-64" ? kInFlight : 1; }
+std::size_t in_flight(const Task& task) {
+  return task.row == "open-close-64" ? kInFlight : 1;
+}
 std::uint64_t open_count(const Task& task) {
   return scaled(in_flight(task) > 1 ? kManyAtATime : kOneAtATime, task, 10);
 }
@@ -94,7 +97,8 @@ Outcome measure_calls(const Task& task, Control& other) {
     OpenOptions options;
     options.first = Bytes(kPingSize);
     Channel channel = client.open("call", std::move(options));
-    for (MutableByteView rest = answer; !rest.empty();) rest = rest.subspan(channel.read(rest).value());
+    for (MutableByteView rest = answer; !rest.empty();)
+      rest = rest.subspan(channel.read(rest).value());
     channel.close().value();
     samples.add(from, io::now());
   }
@@ -109,12 +113,14 @@ struct Callee {
   std::size_t have = 0;
 
   static void read(const std::shared_ptr<Callee>& self) {
-    self->channel.async_read(MutableByteView(self->message).subspan(self->have), [self](Result<std::size_t> n) {
-      if (!n) return;
-      self->have += *n;
-      if (self->have < kPingSize) return read(self);
-      self->channel.async_write(self->message, [self](Result<void>) { (void)self->channel.close(); });
-    });
+    self->channel.async_read(
+        MutableByteView(self->message).subspan(self->have), [self](Result<std::size_t> n) {
+          if (!n) return;
+          self->have += *n;
+          if (self->have < kPingSize) return read(self);
+          self->channel.async_write(self->message,
+                                    [self](Result<void>) { (void)self->channel.close(); });
+        });
   }
 };
 
@@ -137,7 +143,9 @@ double resident_kib() {
   fail("this kernel has no /proc/self/smaps_rollup");
 }
 
-bool is_about_connections(const Task& task) { return task.row == "idle-connections"; }
+bool is_about_connections(const Task& task) {
+  return task.row == "idle-connections";
+}
 std::uint64_t idle_count(const Task& task) {
   return scaled(is_about_connections(task) ? kIdleConnections : kIdleChannels, task, 10);
 }

@@ -1,7 +1,8 @@
-// The program's own gateway: a relay in one process, a tunnel in another, plain TCP or HTTP in at the
-// relay and out at the tunnel's target.
-#include "gateway_load.hpp"
+// The program's own gateway: a relay in one process, a tunnel in another, plain TCP or HTTP in at
+// the relay and out at the tunnel's target.
 #include "ours_gateway.hpp"
+
+#include "gateway_load.hpp"
 
 #include <streamkit/tunnel/relay.hpp>
 #include <streamkit/tunnel/tunnel.hpp>
@@ -26,7 +27,8 @@ void serve_relay(Control& other) {
   options.http = "127.0.0.1:0";
   tunnel::Relay relay = tunnel::Relay::start(std::move(options)).value();
   const std::string http = relay.http_address();
-  other.say({static_cast<double>(relay.endpoints().at(0).port()), std::stod(http.substr(http.rfind(':') + 1))});
+  other.say({static_cast<double>(relay.endpoints().at(0).port()),
+             std::stod(http.substr(http.rfind(':') + 1))});
   answer_cpu_until_end(other);
 }
 
@@ -54,8 +56,10 @@ Outcome measure_gateway(const Task& task, Control& relay) {
 
 }  // namespace
 
-Gateway::Gateway(const Task& task, Control& relay, bool http, std::uint16_t target) : relay_(relay) {
-  // The relay lets in this user's own key, which both find in the configuration folder that run() made.
+Gateway::Gateway(const Task& task, Control& relay, bool http, std::uint16_t target)
+    : relay_(relay) {
+  // The relay lets in this user's own key, which both find in the configuration folder that run()
+  // made.
   relay.say({kRelay, 0, 0});
   const std::vector<double> ports = relay.hear(2);
   tunnel_ = std::make_unique<Other>(task);
@@ -80,8 +84,8 @@ void serve_gateway(const Task&, Control& other) {
   const std::vector<double> told = other.hear(3);
   if (told[0] == kNothing) return;
   if (told[0] == kRelay) return serve_relay(other);
-  serve_tunnel(other, told[0] == kTcpTunnel ? tunnel::Kind::tcp : tunnel::Kind::http, static_cast<unsigned>(told[1]),
-               static_cast<unsigned>(told[2]));
+  serve_tunnel(other, told[0] == kTcpTunnel ? tunnel::Kind::tcp : tunnel::Kind::http,
+               static_cast<unsigned>(told[1]), static_cast<unsigned>(told[2]));
 }
 
 Rows our_gateway_rows() {

@@ -9,8 +9,8 @@ namespace streamkit::bench {
 
 inline constexpr const char* kTunnelName = "bench";
 
-/// Both of them, while it lives. `relay` is the row's second process, which becomes the relay; a third
-/// one becomes the tunnel.
+/// Both of them, while it lives. `relay` is the row's second process, which becomes the relay; a
+/// third one becomes the tunnel.
 class Gateway {
  public:
   Gateway(const Task& task, Control& relay, bool http, std::uint16_t target);

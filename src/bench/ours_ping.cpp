@@ -8,7 +8,9 @@ namespace {
 
 constexpr std::uint64_t kWarmUp = 1000;
 
-bool is_completion(const Task& task) { return task.variant.starts_with("completion"); }
+bool is_completion(const Task& task) {
+  return task.variant.starts_with("completion");
+}
 
 void read_exactly(Channel& channel, MutableByteView out) {
   while (!out.empty()) out = out.subspan(channel.read(out).value());
@@ -45,7 +47,8 @@ void send(Channel& channel, ByteView ping, Finish& finish) {
 
 }  // namespace
 
-void ping_by_completions(Channel& channel, std::uint64_t warm_up, std::uint64_t count, Samples& samples) {
+void ping_by_completions(Channel& channel, std::uint64_t warm_up, std::uint64_t count,
+                         Samples& samples) {
   const Bytes ping(kPingSize);
   std::uint64_t done = 0;
   TimePoint from{};
