@@ -20,6 +20,7 @@ PLOTS = [
     ("gateway", ["gateway"], "A plain TCP stream through two processes (MB/s)", False),
     ("gateway-connect", ["gateway-connect"], "New connections through a gateway (a second)", True),
     ("http", ["http-1k-keepalive", "http-1k-new"], "HTTP requests of 1 KiB (a second)", True),
+    ("http-single", ["http-1k-single"], "One HTTP request of 1 KiB at a time, median (microseconds)", False),
     ("http-1m", ["http-1m-keepalive"], "HTTP requests of 1 MiB (a second)", False),
     ("inproc-64", ["inproc-64"], "In process, 64 bytes (M/s)", True),
     ("inproc", ["inproc-4k", "inproc-64k"], "In process, 4 KiB and 64 KiB (GB/s)", True),
@@ -77,7 +78,7 @@ def print_table(head, lines, markdown):
 def line_of(results, result):
     if not result["runs"]:
         why = result.get("skipped") or "failed: " + result.get("failed", "not measured")
-        return [result["subject"], result["variant"], "-", why.splitlines()[0][:70], "", "", ""]
+        return [result["subject"], result["variant"], "-", "", "", "", why.splitlines()[0][:70]]
     found, limit = values(result), limit_of(results, result)
     ratio = f"{median(result) / median(limit):.2f}" if limit else ""
     more = [f"bulk {number(median(result, 'bulk_mb_s'))} MB/s"] if values(result, "bulk_mb_s") else []
