@@ -116,7 +116,8 @@ Outcome measure_delayed(const Task& task, Control& other) {
 void serve_delayed(const Task& task, Control& other) {
   const double target = other.hear();
   if (target != 0) return serve_proxy(other, static_cast<std::uint16_t>(target));
-  Server server(task, other);
+  Server server(task);
+  server.start(task, other);
   Channel channel = server.accept();
   Bytes buffer(kChunk);
   std::uint64_t got = 0;

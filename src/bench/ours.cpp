@@ -45,13 +45,12 @@ PeerOptions client_options(const Task& task) {
   return made;
 }
 
-Server::Server(const Task& task, Control& other) : peer_(Peer::make(server_options(task)).value()) {
+Server::Server(const Task& task) : peer_(Peer::make(server_options(task)).value()) {
   peer_.on_open("idle", [](Incoming incoming) {
     // Its end is what the handle waits for, so it lives as long as the channel.
     const auto channel = std::make_shared<Channel>(incoming.accept().value());
     channel->async_wait_closed([channel](Result<Closed>) {});
   });
-  listen_more(other, 1 + task.idle_connections);
 }
 
 void Server::listen_more(Control& other, std::size_t count) {

@@ -17,11 +17,13 @@ std::string why_not(const Task& task);
 PeerOptions server_options(const Task& task);
 PeerOptions client_options(const Task& task);
 
-/// The second process's peer. Begins by saying its port; holds what is opened as "idle" to it.
+/// The second process's peer. Holds what is opened as "idle" to it.
 class Server {
  public:
-  Server(const Task& task, Control& other);
+  explicit Server(const Task& task);
   Peer& peer() noexcept { return peer_; }
+  /// Binds, and says where: whoever opens channels must find its on_open() set by then.
+  void start(const Task& task, Control& other) { listen_more(other, 1 + task.idle_connections); }
   /// The next channel that the measuring side opens and no on_open() takes.
   Channel accept() { return peer_.accept().value(); }
   /// A listener for each further connection: a peer has one connection to an endpoint.

@@ -107,7 +107,7 @@ struct Reader {
 
 void serve_beside(const Task& task, Control& other) {
   if (!why_not(task).empty()) return;
-  Server server(task, other);
+  Server server(task);
   const auto serve = [&](const char* service, bool answers, std::size_t buffer) {
     server.peer().on_open(service, [=](Incoming incoming) {
       if (Result<Channel> channel = incoming.accept())
@@ -116,6 +116,7 @@ void serve_beside(const Task& task, Control& other) {
   };
   serve("echo", true, kPingSize);
   serve("sink", false, kChunk);
+  server.start(task, other);
   server.wait_for_end(other);
 }
 

@@ -70,7 +70,7 @@ void serve_opens(const Task& task, Control& other) {
   std::uint64_t left = open_count(task);
   Finish finish;
   auto done = finish.future();
-  Server server(task, other);
+  Server server(task);
   server.peer().on_open("door", [&](Incoming incoming) {
     Result<Channel> accepted = incoming.accept();
     if (!accepted) return finish.failed(accepted.error());
@@ -80,6 +80,7 @@ void serve_opens(const Task& task, Control& other) {
       if (--left == 0) finish.now();
     });
   });
+  server.start(task, other);
   done.get();
   other.say({0});
   server.wait_for_end(other);
@@ -125,11 +126,12 @@ struct Callee {
 };
 
 void serve_calls(const Task& task, Control& other) {
-  Server server(task, other);
+  Server server(task);
   server.peer().on_open("call", [](Incoming incoming) {
     if (Result<Channel> channel = incoming.accept())
       Callee::read(std::make_shared<Callee>(Callee{std::move(*channel)}));
   });
+  server.start(task, other);
   server.wait_for_end(other);
 }
 
@@ -173,7 +175,8 @@ Outcome measure_memory(const Task& task, Control& other) {
 }
 
 void serve_memory(const Task& task, Control& other) {
-  Server server(task, other);
+  Server server(task);
+  server.start(task, other);
   other.hear();  // the first connection and its first channel are there
   other.say({resident_kib()});
   if (is_about_connections(task)) server.listen_more(other, idle_count(task));

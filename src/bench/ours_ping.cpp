@@ -110,8 +110,9 @@ Outcome measure_ping(const Task& task, Control& other) {
 
 void serve_ping(const Task& task, Control& other) {
   if (!why_not(task).empty()) return;
-  Server server(task, other);
+  Server server(task);
   spin_if_asked(task, server.peer());
+  server.start(task, other);
   Channel channel = server.accept();
   if (is_completion(task)) {
     PingReader reader{channel, {}};

@@ -38,7 +38,8 @@ Run measure_writer(Client& client, Control& other, std::uint64_t expected, Write
 template <class Read>
 void serve_reader(const Task& task, Control& other, Read read) {
   if (!why_not(task).empty()) return;
-  Server server(task, other);
+  Server server(task);
+  server.start(task, other);
   Channel channel = server.accept();
   const Stopwatch watch;
   const std::uint64_t got = read(channel);
