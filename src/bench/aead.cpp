@@ -21,8 +21,12 @@ using Uchar = unsigned char;
 constexpr std::size_t kGcmNonceSize = 12;
 constexpr std::array<Uchar, 64> kKey = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 
-Uchar* raw(std::byte* bytes) { return reinterpret_cast<Uchar*>(bytes); }
-const Uchar* raw(const std::byte* bytes) { return reinterpret_cast<const Uchar*>(bytes); }
+Uchar* raw(std::byte* bytes) {
+  return reinterpret_cast<Uchar*>(bytes);
+}
+const Uchar* raw(const std::byte* bytes) {
+  return reinterpret_cast<const Uchar*>(bytes);
+}
 
 void need(int ok) {
   if (ok != 1) fail("libcrypto refused");
@@ -33,7 +37,8 @@ void store_u32(Uchar* to, std::size_t value) {
 }
 
 std::size_t load_u32(const Uchar* from) {
-  return std::size_t{from[0]} << 24 | std::size_t{from[1]} << 16 | std::size_t{from[2]} << 8 | from[3];
+  return std::size_t{from[0]} << 24 | std::size_t{from[1]} << 16 | std::size_t{from[2]} << 8 |
+         from[3];
 }
 
 // A counter in the last 8 bytes, one a record.
@@ -54,7 +59,8 @@ using MacContext = std::unique_ptr<EVP_MAC_CTX, FreeCipher>;
 
 class Gcm final : public RecordCipher {
  public:
-  explicit Gcm(const EVP_CIPHER* cipher) : seal_(EVP_CIPHER_CTX_new()), open_(EVP_CIPHER_CTX_new()) {
+  explicit Gcm(const EVP_CIPHER* cipher)
+      : seal_(EVP_CIPHER_CTX_new()), open_(EVP_CIPHER_CTX_new()) {
     need(EVP_EncryptInit_ex2(seal_.get(), cipher, kKey.data(), nullptr, nullptr));
     need(EVP_DecryptInit_ex2(open_.get(), cipher, kKey.data(), nullptr, nullptr));
   }
@@ -66,7 +72,8 @@ class Gcm final : public RecordCipher {
     store_u32(to, body.size());
     need(EVP_EncryptInit_ex2(c, nullptr, nullptr, seal_nonce_.bytes.data(), nullptr));
     need(EVP_EncryptUpdate(c, nullptr, &n, to, kLengthSize));
-    need(EVP_EncryptUpdate(c, to + kLengthSize, &n, raw(body.data()), static_cast<int>(body.size())));
+    need(EVP_EncryptUpdate(c, to + kLengthSize, &n, raw(body.data()),
+                           static_cast<int>(body.size())));
     Uchar* tag = to + kLengthSize + body.size();
     need(EVP_EncryptFinal_ex(c, tag, &n));
     need(EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, kTagSize, tag));
@@ -109,7 +116,9 @@ class ChaChaStreams {
     set_nonce(length_.get());
     crypt(length_.get(), from, to, kLengthSize);
   }
-  void crypt_body(const Uchar* from, Uchar* to, std::size_t size) { crypt(body_.get(), from, to, size); }
+  void crypt_body(const Uchar* from, Uchar* to, std::size_t size) {
+    crypt(body_.get(), from, to, size);
+  }
 
   // Sets both to this record; the body's stream then stands at block 1.
   void begin() {
@@ -164,7 +173,8 @@ class ChaCha final : public RecordCipher {
     Uchar expected[kTagSize];
     open_.begin();
     open_.tag(at, kLengthSize + body, expected);
-    if (CRYPTO_memcmp(expected, at + kLengthSize + body, kTagSize) != 0) fail("a record's tag is wrong");
+    if (CRYPTO_memcmp(expected, at + kLengthSize + body, kTagSize) != 0)
+      fail("a record's tag is wrong");
     open_.crypt_body(at + kLengthSize, at + kLengthSize, body);
   }
 
@@ -184,8 +194,8 @@ class FastGcm final : public RecordCipher {
   void seal(ByteView body, std::byte* record) override {
     Uchar* to = raw(record);
     store_u32(to, body.size());
-    encrypt_(&key_, &context_, to + kLengthSize, raw(body.data()), body.size(), seal_nonce_.bytes.data(), to,
-             kLengthSize, to + kLengthSize + body.size(), kTagSize);
+    encrypt_(&key_, &context_, to + kLengthSize, raw(body.data()), body.size(),
+             seal_nonce_.bytes.data(), to, kLengthSize, to + kLengthSize + body.size(), kTagSize);
     seal_nonce_.advance();
   }
 
@@ -194,8 +204,8 @@ class FastGcm final : public RecordCipher {
   void open(std::byte* record, std::size_t body) override {
     Uchar* at = raw(record) + kLengthSize;
     Uchar expected[kTagSize];
-    decrypt_(&key_, &context_, at, at, body, open_nonce_.bytes.data(), raw(record), kLengthSize, expected,
-             kTagSize);
+    decrypt_(&key_, &context_, at, at, body, open_nonce_.bytes.data(), raw(record), kLengthSize,
+             expected, kTagSize);
     if (CRYPTO_memcmp(expected, at + body, kTagSize) != 0) fail("a record's tag is wrong");
     open_nonce_.advance();
   }

@@ -1,6 +1,6 @@
-// The yardsticks' cipher: records as SSH has them (4 bytes of length, body, 16 bytes of tag) with the
-// library called directly, one context a direction, and nothing else around it. The keys are fixed: a
-// measurement has no secrets.
+// The yardsticks' cipher: records as SSH has them (4 bytes of length, body, 16 bytes of tag) with
+// the library called directly, one context a direction, and nothing else around it. The keys are
+// fixed: a measurement has no secrets.
 #pragma once
 
 #include <streamkit/base/bytes.hpp>
@@ -25,8 +25,8 @@ class RecordCipher {
   virtual void open(std::byte* record, std::size_t body) = 0;
 };
 
-/// aes128-gcm, aes256-gcm, chacha20-poly1305 (the construct of OpenSSH), or the first two with "-fast":
-/// the second AES-GCM. Null for that one where this build or machine has none.
+/// aes128-gcm, aes256-gcm, chacha20-poly1305 (the construct of OpenSSH), or the first two with
+/// "-fast": the second AES-GCM. Null for that one where this build or machine has none.
 std::unique_ptr<RecordCipher> make_cipher(const std::string& name);
 
 /// Words for a row that needs it and cannot have it.

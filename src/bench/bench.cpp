@@ -3,18 +3,19 @@
 
 #include "row.hpp"
 
-#include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <openssl/crypto.h>
 
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <fmt/format.h>
 #include <fstream>
 #include <net/if.h>
+#include <nlohmann/json.hpp>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
 #include <thread>
@@ -28,7 +29,10 @@ using Json = nlohmann::ordered_json;
 const Rows& all_rows() {
   static const Rows all = [] {
     Rows rows;
-    for (const auto part : {our_stream_rows, our_ping_rows, limit_stream_rows, limit_ping_rows})
+    for (const auto part :
+         {our_stream_rows, our_ping_rows, our_channel_rows, our_beside_rows, our_gateway_rows,
+          http_rows, connect_rows, delay_rows, inproc_rows, limit_stream_rows, limit_ping_rows,
+          limit_beside_rows, limit_gateway_rows})
       for (const Row& row : part()) rows.push_back(row);
     return rows;
   }();
@@ -42,9 +46,10 @@ Result<const Row*> find_row(Task& task) {
     if (task.variant.empty()) task.variant = e.variant;
     if (e.variant == task.variant) return &row;
   }
-  return Error(Errc::usage, fmt::format("there is no row \"{}\" of subject \"{}\"{}; --list shows what there is",
-                                        task.row, task.subject,
-                                        task.variant.empty() ? "" : " and variant \"" + task.variant + "\""));
+  return Error(Errc::usage,
+               fmt::format("there is no row \"{}\" of subject \"{}\"{}; --list shows what there is",
+                           task.row, task.subject,
+                           task.variant.empty() ? "" : " and variant \"" + task.variant + "\""));
 }
 
 std::string to_json(const Row& row, const Task& task, const Outcome& outcome) {
@@ -70,7 +75,8 @@ std::string to_json(const Row& row, const Task& task, const Outcome& outcome) {
 Outcome measure(const Row& row, const Task& task) {
   if (row.serve == nullptr) {
     int pair[2];
-    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) fail_errno("socketpair");
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+      fail_errno("socketpair");
     const Fd unused(pair[1]);
     Control nobody{Fd(pair[0])};
     return row.measure(task, nobody);
@@ -97,8 +103,17 @@ std::string first_line(const char* path) {
 std::string cpu_model() {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);)
-    if (line.starts_with("model name") && line.find(": ") != std::string::npos) return line.substr(line.find(": ") + 2);
+    if (line.starts_with("model name") && line.find(": ") != std::string::npos)
+      return line.substr(line.find(": ") + 2);
   return "unknown";
+}
+
+// Some rows hold thousands of connections, each a descriptor or two.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 }  // namespace
@@ -110,16 +125,46 @@ std::vector<Entry> entries() {
 }
 
 Result<std::string> run(Task task) {
+  raise_descriptor_limit();
   const Result<const Row*> row = find_row(task);
   if (!row) return row.error();
   try {
+    // Both processes find their keys in a configuration folder of their own, not in this user's.
+    const Scratch config;
+    ::setenv("XDG_CONFIG_HOME", config.path().c_str(), 1);
     return to_json(**row, task, measure(**row, task));
   } catch (const std::exception& e) {
-    return Error(Errc::codec, fmt::format("{} {} {}: {}", task.row, task.subject, task.variant, e.what()));
+    return Error(Errc::codec,
+                 fmt::format("{} {} {}: {}", task.row, task.subject, task.variant, e.what()));
+  }
+}
+
+Result<std::string> run_apart(const Task& task, const std::string& congestion) {
+  std::vector<std::string> words = {"/proc/self/exe",
+                                    "bench",
+                                    "--run",
+                                    task.row,
+                                    "--subject",
+                                    task.subject,
+                                    "--variant",
+                                    task.variant,
+                                    "--scale",
+                                    fmt::format("{}", task.scale),
+                                    "--idle-channels",
+                                    std::to_string(task.idle_channels),
+                                    "--idle-connections",
+                                    std::to_string(task.idle_connections)};
+  if (!congestion.empty()) words.insert(words.end(), {"--congestion", congestion});
+  try {
+    return output_of(std::move(words));
+  } catch (const std::exception& e) {
+    return Error(Errc::codec,
+                 fmt::format("{} {} {}: {}", task.row, task.subject, task.variant, e.what()));
   }
 }
 
 Result<void> serve(const Task& asked, int control) {
+  raise_descriptor_limit();
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a measurement that was stopped leaves nothing behind
   Task task = asked;
   const Result<const Row*> row = find_row(task);
@@ -129,7 +174,8 @@ Result<void> serve(const Task& asked, int control) {
     (*row)->serve(task, other);
     return {};
   } catch (const std::exception& e) {
-    return Error(Errc::codec, fmt::format("{} {} {}, second process: {}", task.row, task.subject, task.variant, e.what()));
+    return Error(Errc::codec, fmt::format("{} {} {}, second process: {}", task.row, task.subject,
+                                          task.variant, e.what()));
   }
 }
 
@@ -141,7 +187,8 @@ Result<void> enter_network(const std::string& congestion) {
     ifreq loopback{};
     std::strcpy(loopback.ifr_name, "lo");
     loopback.ifr_flags = IFF_UP | IFF_RUNNING;
-    if (::ioctl(socket.get(), SIOCSIFFLAGS, &loopback) != 0) fail_errno("bringing up the loopback device");
+    if (::ioctl(socket.get(), SIOCSIFFLAGS, &loopback) != 0)
+      fail_errno("bringing up the loopback device");
     write_file("/proc/sys/net/ipv4/tcp_congestion_control", congestion);
     return {};
   } catch (const std::exception& e) {
@@ -156,7 +203,9 @@ std::string machine_json() {
                {"cores", std::thread::hardware_concurrency()},
                {"kernel", std::string(system.sysname) + " " + system.release},
                {"congestion_control", first_line("/proc/sys/net/ipv4/tcp_congestion_control")},
-               {"libcrypto", OpenSSL_version(OPENSSL_VERSION_STRING)}};
+               {"libcrypto", std::string("OpenSSL ") + OpenSSL_version(OPENSSL_VERSION_STRING)},
+               {"aes_gcm", "libcrypto"},
+               {"load", first_line("/proc/loadavg")}};
   return json.dump();
 }
 

@@ -1,10 +1,10 @@
 // The benchmark: one row at a time, for one subject, in two processes of this program.
 //
 //   ours    through the public headers of the library only
-//   limit   the least that any protocol with the same cipher can do: sockets and libcrypto, nothing else
-//   tcp     the same work in clear text
+//   limit   the least that any protocol with the same cipher can do: sockets and libcrypto, nothing
+//   else tcp     the same work in clear text
 //
-// Every amount, and what a row means, is in docs/performance.md.
+// How much is measured stands beside each row (kStreamBytes and its like).
 #pragma once
 
 #include <streamkit/base/result.hpp>
@@ -37,16 +37,21 @@ struct Entry {
 };
 std::vector<Entry> entries();
 
-/// Runs one task, both sides, and gives one line of JSON: the value, or why it was skipped. An unknown
-/// row, subject or variant is Errc::usage. Not thread-safe: the process belongs to the measurement.
+/// Runs one task, both sides, and gives one line of JSON: the value, or why it was skipped. An
+/// unknown row, subject or variant is Errc::usage. Not thread-safe: the process belongs to the
+/// measurement.
 Result<std::string> run(Task task);
+
+/// The same in a process of its own (and a network of its own, unless `congestion` is empty), so
+/// that no row feels what was measured before it.
+Result<std::string> run_apart(const Task& task, const std::string& congestion);
 
 /// The second process's part, which run() starts as `streamkit bench --serve ...`; `control` is the
 /// socket between the two.
 Result<void> serve(const Task& task, int control);
 
-/// Puts this process into a network namespace of its own, with a loopback device and that congestion
-/// control. The machine's own setting stays as it is. Before any thread is started.
+/// Puts this process into a network namespace of its own, with a loopback device and that
+/// congestion control. The machine's own setting stays as it is. Before any thread is started.
 Result<void> enter_network(const std::string& congestion);
 
 /// What it ran on, as one JSON object: CPU, cores, kernel, congestion control, libraries.

@@ -40,7 +40,8 @@ Outcome measure_sealed(const Task& task, Control& other) {
   const Bytes body(kPingSize);
   return measure_exchanges(task, [&] {
     writer.write(body);
-    if (const auto answer = reader.read(); !answer || answer->size() != kPingSize) fail("no answer to a ping");
+    if (const auto answer = reader.read(); !answer || answer->size() != kPingSize)
+      fail("no answer to a ping");
   });
 }
 

@@ -49,7 +49,8 @@ Run measure_writer(Control& other, std::uint64_t expected, Write write) {
   write(socket);
   end_write(socket);
   const std::vector<double> got = other.hear(2);
-  if (got[0] != static_cast<double>(expected)) fail("the receiver counted something else than was sent");
+  if (got[0] != static_cast<double>(expected))
+    fail("the receiver counted something else than was sent");
   return {watch.elapsed(), watch.cpu() + got[1]};
 }
 
@@ -105,7 +106,10 @@ std::size_t frame_size(const Task& task) {
 
 std::uint64_t frame_count(const Task& task) {
   const std::size_t size = frame_size(task);
-  return scaled(size == 64 ? kFrames64 : size == 1024 ? kFrames1k : kStreamBytes / kRecordBody, task);
+  return scaled(size == 64     ? kFrames64
+                : size == 1024 ? kFrames1k
+                               : kStreamBytes / kRecordBody,
+                task);
 }
 
 Outcome measure_frames(const Task& task, Control& other) {
@@ -144,7 +148,8 @@ void serve_frames(const Task& task, Control& other) {
     while (auto body = reader.read()) {
       while (!body->empty()) {
         const std::size_t size = wire::load_u32(body->data());
-        if (size != expected || (*body)[kFrameHeader] != std::byte{1}) fail("a frame is not what was sent");
+        if (size != expected || (*body)[kFrameHeader] != std::byte{1})
+          fail("a frame is not what was sent");
         *body = body->subspan(kFrameHeader + size);
         ++frames;
       }
@@ -157,8 +162,8 @@ void serve_frames(const Task& task, Control& other) {
 
 Rows limit_stream_rows() {
   Rows rows;
-  for (const char* variant : {"aes128-gcm", "aes256-gcm", "chacha20-poly1305", "aes128-gcm-fast", "aes256-gcm-fast",
-                              "tuned", "tuned-fast"})
+  for (const char* variant : {"aes128-gcm", "aes256-gcm", "chacha20-poly1305", "aes128-gcm-fast",
+                              "aes256-gcm-fast", "tuned", "tuned-fast"})
     rows.push_back({{"stream", "limit", variant, "MB/s"}, measure_stream, serve_stream});
   rows.push_back({{"stream", "tcp", "plain", "MB/s"}, measure_tcp, serve_tcp});
   for (const char* variant : {"batched", "batched-fast"}) {

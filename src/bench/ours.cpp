@@ -21,6 +21,7 @@ PeerOptions options(const Task& task) {
   made.limits.channels.max_channels = kMaxIdleChannels + 1024;
   made.limits.max_links = kMaxIdleConnections + 1024;
   made.limits.max_half_open_per_source = made.limits.max_half_open;
+  made.trust.same_name_same_key = Trust::SameKey::share;  // connections beside each other
   return made;
 }
 
@@ -44,31 +45,44 @@ PeerOptions client_options(const Task& task) {
   return made;
 }
 
-Server::Server(const Task& task, Control& other) : peer_(Peer::make(server_options(task)).value()) {
+Server::Server(const Task& task) : peer_(Peer::make(server_options(task)).value()) {
   peer_.on_open("idle", [](Incoming incoming) {
-    // Held by a completion that waits for its end, as long as the channel lives.
-    auto channel = std::make_shared<Channel>(incoming.accept().value());
+    // Its end is what the handle waits for, so it lives as long as the channel.
+    const auto channel = std::make_shared<Channel>(incoming.accept().value());
     channel->async_wait_closed([channel](Result<Closed>) {});
   });
-  const Endpoint bound = peer_.bind("tcp://127.0.0.1:0").value();
-  other.say({static_cast<double>(bound.port())});
 }
 
+void Server::listen_more(Control& other, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i)
+    other.say({static_cast<double>(peer_.bind("tcp://127.0.0.1:0").value().port())});
+}
+
+namespace {
+
+PeerInfo connect_next(Peer& peer, Control& other) {
+  const Endpoint endpoint(fmt::format("tcp://127.0.0.1:{}", static_cast<unsigned>(other.hear())));
+  return peer.connect(endpoint, kConnectPatience).value();
+}
+
+}  // namespace
+
 Client::Client(const Task& task, Control& other)
-    : peer_(Peer::make(client_options(task)).value()),
-      endpoint_(fmt::format("tcp://127.0.0.1:{}", static_cast<unsigned>(other.hear()))) {
-  peer_.connect(endpoint_, kConnectPatience).value();
-  for (std::size_t i = 0; i < task.idle_channels; ++i) idle_channels_.push_back(open("idle"));
-  for (std::size_t i = 0; i < task.idle_connections; ++i) {
-    PeerOptions made = client_options(task);
-    made.context = std::shared_ptr<io::Context>(&peer_.context(), [](io::Context*) {});
-    idle_connections_.push_back(Peer::make(std::move(made)).value());
-    idle_connections_.back().connect(endpoint_, kConnectPatience).value();
-  }
+    : peer_(Peer::make(client_options(task)).value()), link_(connect_next(peer_, other).link) {
+  connect_more(other, task.idle_connections);
+  open_idle(task.idle_channels);
 }
 
 Channel Client::open(std::string service, OpenOptions options) {
-  return peer_.open(kServerName, std::move(service), std::move(options)).value();
+  return peer_.open(server(), std::move(service), std::move(options)).value();
+}
+
+void Client::connect_more(Control& other, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) connect_next(peer_, other);
+}
+
+void Client::open_idle(std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) idle_.push_back(open("idle"));
 }
 
 }  // namespace streamkit::bench

@@ -1,4 +1,5 @@
-// What every row of ours begins with: a peer that listens in the second process, and one that connects.
+// What every row of ours begins with: a peer that listens in the second process, and one that
+// connects.
 #pragma once
 
 #include "row.hpp"
@@ -16,13 +17,17 @@ std::string why_not(const Task& task);
 PeerOptions server_options(const Task& task);
 PeerOptions client_options(const Task& task);
 
-/// The second process's peer, and what it was asked to hold idle.
+/// The second process's peer. Holds what is opened as "idle" to it.
 class Server {
  public:
-  explicit Server(const Task& task, Control& other);
+  explicit Server(const Task& task);
   Peer& peer() noexcept { return peer_; }
-  /// The next channel that the measuring side opens.
+  /// Binds, and says where: whoever opens channels must find its on_open() set by then.
+  void start(const Task& task, Control& other) { listen_more(other, 1 + task.idle_connections); }
+  /// The next channel that the measuring side opens and no on_open() takes.
   Channel accept() { return peer_.accept().value(); }
+  /// A listener for each further connection: a peer has one connection to an endpoint.
+  void listen_more(Control& other, std::size_t count);
   /// Until the measuring side says that it has done.
   void wait_for_end(Control& other) { other.hear(); }
 
@@ -33,19 +38,25 @@ class Server {
 /// The measuring side's peer, connected, with what is idle beside the row.
 class Client {
  public:
-  explicit Client(const Task& task, Control& other);
+  Client(const Task& task, Control& other);
   Peer& peer() noexcept { return peer_; }
-  const std::string& endpoint() const noexcept { return endpoint_; }
   Channel open(std::string service, OpenOptions options = {});
+  To server() const { return To::link(link_); }
+  void connect_more(Control& other, std::size_t count);
+  void open_idle(std::size_t count);
 
  private:
   Peer peer_;
-  std::string endpoint_;
-  std::vector<Channel> idle_channels_;
-  std::vector<Peer> idle_connections_;
+  std::uint64_t link_;
+  std::vector<Channel> idle_;
 };
 
 inline constexpr const char* kServerName = "server";
+
+/// Sends kPingSize bytes and waits for them to come back, again and again, on the channel's
+/// Context; then ends our direction and waits for the other side's end.
+void ping_by_completions(Channel& channel, std::uint64_t warm_up, std::uint64_t count,
+                         Samples& samples);
 
 /// Something that completions end and a thread waits for. Whoever waits may destroy it at once.
 class Finish {

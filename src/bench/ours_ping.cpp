@@ -7,8 +7,19 @@ namespace streamkit::bench {
 namespace {
 
 constexpr std::uint64_t kWarmUp = 1000;
+constexpr auto kBusyPoll = std::chrono::seconds(1);  // longer than any wait for a ping
 
-bool is_completion(const Task& task) { return task.variant.starts_with("completion"); }
+bool is_completion(const Task& task) {
+  return task.variant.starts_with("completion");
+}
+
+// "spinning" is blocking calls on a Context that does not sleep.
+bool is_spinning(const Task& task) {
+  return task.variant.starts_with("spinning");
+}
+void spin_if_asked(const Task& task, Peer& peer) {
+  if (is_spinning(task)) peer.context().set_busy_poll(kBusyPoll);
+}
 
 void read_exactly(Channel& channel, MutableByteView out) {
   while (!out.empty()) out = out.subspan(channel.read(out).value());
@@ -43,7 +54,10 @@ void send(Channel& channel, ByteView ping, Finish& finish) {
   });
 }
 
-void ping_by_completions(Channel& channel, std::uint64_t warm_up, std::uint64_t count, Samples& samples) {
+}  // namespace
+
+void ping_by_completions(Channel& channel, std::uint64_t warm_up, std::uint64_t count,
+                         Samples& samples) {
   const Bytes ping(kPingSize);
   std::uint64_t done = 0;
   TimePoint from{};
@@ -66,13 +80,16 @@ void ping_by_completions(Channel& channel, std::uint64_t warm_up, std::uint64_t 
   finished.get();
 }
 
+namespace {
+
 // ---------------------------------------------------------------- the row
 
 Outcome measure_ping(const Task& task, Control& other) {
   if (std::string why = why_not(task); !why.empty()) return skipped(std::move(why));
   Client client(task, other);
+  spin_if_asked(task, client.peer());
   Channel channel = client.open("echo");
-  const std::uint64_t count = scaled(kPings, task, 10);
+  const std::uint64_t count = scaled(is_spinning(task) ? kSpinningPings : kPings, task, 10);
   const std::uint64_t warm_up = std::min(kWarmUp, count);
   Samples samples(count);
   if (is_completion(task)) {
@@ -93,7 +110,9 @@ Outcome measure_ping(const Task& task, Control& other) {
 
 void serve_ping(const Task& task, Control& other) {
   if (!why_not(task).empty()) return;
-  Server server(task, other);
+  Server server(task);
+  spin_if_asked(task, server.peer());
+  server.start(task, other);
   Channel channel = server.accept();
   if (is_completion(task)) {
     PingReader reader{channel, {}};
@@ -120,7 +139,8 @@ void serve_ping(const Task& task, Control& other) {
 
 Rows our_ping_rows() {
   Rows rows;
-  for (const char* variant : {"blocking", "completion", "blocking-fast", "completion-fast"})
+  for (const char* variant :
+       {"blocking", "completion", "spinning", "blocking-fast", "completion-fast", "spinning-fast"})
     rows.push_back({{"ping", "ours", variant, "us", false}, measure_ping, serve_ping});
   return rows;
 }

@@ -1,5 +1,5 @@
-// One channel, one way: bytes as an application streams them, and frames, each by blocking calls and by
-// completions.
+// One channel, one way: bytes as an application streams them, and frames, each by blocking calls
+// and by completions.
 #include "ours.hpp"
 
 #include <streamkit/io/context.hpp>
@@ -13,7 +13,9 @@ constexpr std::uint64_t kFrames64 = 20'000'000, kFrames1k = 5'000'000;
 constexpr std::size_t kFrame32k = 32 * 1024;
 constexpr std::size_t kFramesInFlight = 512;  // of completions
 
-bool is_completion(const Task& task) { return task.variant.find("completion") != std::string::npos; }
+bool is_completion(const Task& task) {
+  return task.variant.find("completion") != std::string::npos;
+}
 
 struct Run {
   double elapsed, cpu;
@@ -28,14 +30,16 @@ Run measure_writer(Client& client, Control& other, std::uint64_t expected, Write
   channel.close_write().value();
   const std::vector<double> got = other.hear(2);
   const Run run{watch.elapsed(), watch.cpu() + got[1]};
-  if (got[0] != static_cast<double>(expected)) fail("the receiver counted something else than was sent");
+  if (got[0] != static_cast<double>(expected))
+    fail("the receiver counted something else than was sent");
   return run;
 }
 
 template <class Read>
 void serve_reader(const Task& task, Control& other, Read read) {
   if (!why_not(task).empty()) return;
-  Server server(task, other);
+  Server server(task);
+  server.start(task, other);
   Channel channel = server.accept();
   const Stopwatch watch;
   const std::uint64_t got = read(channel);
@@ -220,8 +224,9 @@ void serve_frames(const Task& task, Control& other) {
 
 Rows our_stream_rows() {
   Rows rows;
-  for (const char* variant : {"aes128-gcm", "aes256-gcm", "chacha20-poly1305", "aes128-gcm-fast", "aes256-gcm-fast",
-                              "aes128-gcm-completion", "aes128-gcm-completion-fast"})
+  for (const char* variant :
+       {"aes128-gcm", "aes256-gcm", "chacha20-poly1305", "aes128-gcm-fast", "aes256-gcm-fast",
+        "aes128-gcm-completion", "aes128-gcm-completion-fast"})
     rows.push_back({{"stream", "ours", variant, "MB/s"}, measure_stream, serve_stream});
   for (const char* variant : {"completion", "blocking", "completion-fast", "blocking-fast"}) {
     rows.push_back({{"frames-64", "ours", variant, "frames/s"}, measure_frames, serve_frames});

@@ -3,10 +3,9 @@
 
 #include "bench.hpp"
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <initializer_list>
+#include <sys/types.h>
 #include <vector>
 
 namespace streamkit::bench {
@@ -37,6 +36,37 @@ class Fd {
  private:
   int fd_;
 };
+
+/// A folder that goes with its owner.
+class Scratch {
+ public:
+  Scratch();
+  ~Scratch();
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  const std::string& path() const noexcept { return path_; }
+
+ private:
+  std::string path_;
+};
+
+/// A program (from the PATH, unless its first word is a path), ended with its owner.
+class Program {
+ public:
+  /// With `output`, its standard output goes there.
+  explicit Program(std::vector<std::string> words, const Fd& output = Fd());
+  ~Program();
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+  /// Waits for its end; true for a good one.
+  bool wait();
+
+ private:
+  pid_t pid_ = -1;
+};
+
+/// What a program says; fails unless it ends well.
+std::string output_of(std::vector<std::string> words);
 
 /// Messages of a few numbers, in order. Waits at most kPatience for one.
 class Control {

@@ -14,8 +14,13 @@ inline constexpr std::size_t kRecordBody = 32 * 1024;
 /// Seals bodies of at most kRecordBody into a batch, and writes it when it is full or told to.
 class RecordWriter {
  public:
-  RecordWriter(const Fd& socket, RecordCipher& cipher, std::size_t batch, Wait wait = Wait::blocking)
-      : socket_(socket), cipher_(cipher), batch_(batch), wait_(wait), buffer_(batch + kRecordBody + kRecordOverhead) {}
+  RecordWriter(const Fd& socket, RecordCipher& cipher, std::size_t batch,
+               Wait wait = Wait::blocking)
+      : socket_(socket),
+        cipher_(cipher),
+        batch_(batch),
+        wait_(wait),
+        buffer_(batch + kRecordBody + kRecordOverhead) {}
 
   void write(ByteView body) {
     cipher_.seal(body, buffer_.data() + used_);
@@ -38,8 +43,12 @@ class RecordWriter {
 
 class RecordReader {
  public:
-  RecordReader(const Fd& socket, RecordCipher& cipher, std::size_t read_size, Wait wait = Wait::blocking)
-      : socket_(socket), cipher_(cipher), read_size_(read_size), wait_(wait),
+  RecordReader(const Fd& socket, RecordCipher& cipher, std::size_t read_size,
+               Wait wait = Wait::blocking)
+      : socket_(socket),
+        cipher_(cipher),
+        read_size_(read_size),
+        wait_(wait),
         buffer_(read_size + kRecordBody + kRecordOverhead) {}
 
   /// The next body, valid until the next call; nothing at the end.
@@ -68,7 +77,8 @@ class RecordReader {
     std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
     end_ -= begin_;
     begin_ = 0;
-    const std::size_t n = read_some(socket_, MutableByteView(buffer_).subspan(end_, read_size_), wait_);
+    const std::size_t n =
+        read_some(socket_, MutableByteView(buffer_).subspan(end_, read_size_), wait_);
     end_ += n;
     return n > 0;
   }

@@ -22,6 +22,15 @@ Rows limit_stream_rows();
 Rows limit_ping_rows();
 Rows our_stream_rows();
 Rows our_ping_rows();
+Rows our_channel_rows();
+Rows our_beside_rows();
+Rows limit_beside_rows();
+Rows our_gateway_rows();
+Rows limit_gateway_rows();
+Rows http_rows();
+Rows delay_rows();
+Rows connect_rows();
+Rows inproc_rows();
 
 /// That part of an amount of work, at least `least`.
 inline std::uint64_t scaled(std::uint64_t amount, const Task& task, std::uint64_t least = 1) {

@@ -38,8 +38,7 @@ Fd listen_tcp(std::uint16_t& port) {
   socklen_t size = sizeof at;
   auto* address = reinterpret_cast<sockaddr*>(&at);
   if (listener.get() < 0 || ::bind(listener.get(), address, size) != 0 ||
-      ::listen(listener.get(), kBacklog) != 0 ||
-      ::getsockname(listener.get(), address, &size) != 0)
+      ::listen(listener.get(), kBacklog) != 0 || ::getsockname(listener.get(), address, &size) != 0)
     fail_errno("listening on 127.0.0.1");
   port = ntohs(at.sin_port);
   return listener;

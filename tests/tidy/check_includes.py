@@ -24,22 +24,24 @@ ROOMS = {
     "relay": ("peer/relay", EVERYTHING_BELOW | {"peer"}),
     "tunnel": ("peer/tunnel", EVERYTHING_BELOW | {"peer"}),
     "taps": ("peer/taps", EVERYTHING_BELOW | {"peer"}),
+    "bench": ("src/bench", EVERYTHING_BELOW | {"peer", "tunnel"}),
     "cli": ("src/cli", {"peer", "message", "relay", "tunnel", "taps", "base", "crypto", "streamkit.hpp"}),
 }
 SANS_IO = {"base", "crypto", "ssh", "channel"}
 
 # Pattern of a foreign header -> (rooms that may include it, why).
 FOREIGN = [
-    (r"openssl/", {"crypto"}, "libcrypto is named in src/crypto only"),
+    (r"openssl/", {"crypto", "bench"}, "libcrypto is named in src/crypto only"),
     (r"asio(\.hpp|/)", set(), "the event loop is src/io's own"),
-    (r"intel-ipsec-mb\.h", {"crypto"}, "ipsec-mb is named in src/crypto only"),
-    (r"(sys/(socket|epoll|un|eventfd|timerfd)|netinet/.*|arpa/.*|netdb|poll)\.h$", {"io"},
+    (r"intel-ipsec-mb\.h", {"crypto", "bench"}, "ipsec-mb is named in src/crypto only"),
+    (r"(sys/(socket|epoll|un|eventfd|timerfd)|netinet/.*|arpa/.*|netdb|poll)\.h$", {"io", "bench"},
      "sockets live in src/io only"),
     (r"(thread|mutex|shared_mutex|atomic|condition_variable|future|stop_token|semaphore|latch|barrier)$",
      set(ROOMS) - SANS_IO, "no threads, locks or atomics in a sans-IO room"),
     (r"(random|fstream|iostream|filesystem)$", set(ROOMS) - SANS_IO,
      "a sans-IO room has no entropy, files or console"),
     (r"boost/", {"tunnel"}, "Boost is used for the HTTP parser of peer/tunnel only"),
+    (r"bench/", {"cli"}, "only the program has a benchmark"),
     (r"CLI/", {"cli"}, "arguments are parsed in src/cli only"),
     (r"(libssh/|libssh2)", {"peer"}, "libssh is used for encrypted key files only"),
     (r"(expected|format)$", set(), "GCC 12 has no <expected> in C++20 and no <format> at all"),
@@ -140,6 +142,10 @@ SAMPLES = [
     ("peer/b.cpp", "#include <streamkit/tunnel/http.hpp>\n", "peer may not include tunnel"),
     ("peer/tunnel/b.cpp", "#include <streamkit/message/rpc.hpp>\n", "tunnel may not include message"),
     ("src/cli/b.cpp", "#include <streamkit/ssh/config.hpp>\n", "cli may not include ssh"),
+    ("src/bench/a.cpp", "#include <openssl/evp.h>\n#include <sys/socket.h>\n", None),
+    ("src/bench/b.cpp", '#include "../crypto/evp.hpp"\n', "reaches out of its own folder"),
+    ("src/cli/a.cpp", "#include <bench/bench.hpp>\n", None),
+    ("peer/c0.cpp", "#include <bench/bench.hpp>\n", "only the program has a benchmark"),
     ("src/ssh/c.cpp", "#include <openssl/evp.h>\n", "libcrypto is named in src/crypto only"),
     ("peer/c.cpp", "#include <asio/ip/tcp.hpp>\n", "the event loop is src/io's own"),
     ("src/ssh/c2.cpp", "#include <intel-ipsec-mb.h>\n", "ipsec-mb is named in src/crypto only"),
