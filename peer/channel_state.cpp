@@ -11,7 +11,7 @@ namespace {
 
 // A write of at most this many bytes is copied, so that many leave in one message; a larger one is
 // sent from where it is.
-constexpr std::size_t kCopyBelow = 8 * 1024;
+constexpr std::size_t kCopyBelow = Channel::kMaxQueuedFrame;
 // So much is read before the window hears of it, at most: far less than the smallest window.
 constexpr std::size_t kSettleAt = 8 * 1024;
 
@@ -249,7 +249,9 @@ Result<bool> ChannelState::try_queue(Lane l, ByteView bytes, bool framed) {
   const std::size_t most = std::min(kCopyBelow, connection_->settings().channels.send_buffer / 2);
   if (bytes.size() > most || !lane(l).writes.empty()) return false;
   const std::array<std::byte, 4> header = channel::frame_header(bytes.size());
-  return mux().append(id_, l, ByteView(header).first(has_header(l, framed) ? 4 : 0), bytes);
+  Result<bool> queued = mux().append(id_, l, ByteView(header).first(has_header(l, framed) ? 4 : 0), bytes);
+  if (l == Lane::data) queue_was_full_ = queued && !*queued;
+  return queued;
 }
 
 // True: all of it is with the multiplexer, or was sent from where it is.
@@ -290,6 +292,7 @@ void ChannelState::after_writes() {
 }
 
 void ChannelState::writable() {
+  queue_was_full_ = false;
   progress_writes(Lane::error);
   progress_writes(Lane::data);
   if (on_writable_ && lane(Lane::data).writes.empty())
@@ -298,7 +301,7 @@ void ChannelState::writable() {
 
 void ChannelState::on_writable(Task task) {
   on_writable_ = std::move(task);
-  if (on_writable_ && (!is_open() || wants_end_ || mux().writable_bytes(id_, Lane::data) > 0))
+  if (on_writable_ && (!is_open() || wants_end_ || (!queue_was_full_ && mux().writable_bytes(id_, Lane::data) > 0)))
     connection_->complete(std::exchange(on_writable_, {}));
 }
 

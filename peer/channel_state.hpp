@@ -168,6 +168,7 @@ class ChannelState final : public std::enable_shared_from_this<ChannelState> {
   std::list<CloseWaiter> close_waiters_;
   std::optional<Result<Closed>> end_;
   Task on_readable_, on_writable_;
+  bool queue_was_full_ = false;  // and Writable has not come since
   bool closing_ = false, wants_end_ = false, sent_end_ = false, released_ = false, abandoned_ = false;
   std::optional<std::pair<Status, Headers>> wants_close_;
   // stock sessions

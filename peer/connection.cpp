@@ -10,6 +10,7 @@ namespace {
 constexpr int kMissesAllowed = 3;              // unanswered keepalives before a link counts as dead
 constexpr std::size_t kOwedHighWater = 1 << 20;  // answers we owe before we stop reading
 constexpr int kRoundsInARow = 64;              // turns of one drive before others get the loop
+constexpr int kCompletionsInARow = 4096;       // completions called between two drives
 // Small writes from outside that follow one another closer than this leave together, until so many
 // bytes wait. The first two after something came in leave at once: they may be a question.
 constexpr std::chrono::microseconds kGather{100};
@@ -151,7 +152,7 @@ void Connection::kick() {
   drain_posted_ = true;
   context_->post([self] {
     self->drain_posted_ = false;
-    self->drain();
+    self->work();
   });
 }
 
@@ -161,7 +162,7 @@ void Connection::complete(Task task) {
     drain_posted_ = true;
     context_->post([self = shared_from_this()] {
       self->drain_posted_ = false;
-      self->drain();
+      self->work();
     });
   }
 }
@@ -169,7 +170,11 @@ void Connection::complete(Task task) {
 void Connection::drain() {
   if (draining_) return;
   draining_ = true;
-  while (!ready_.empty()) {
+  for (int called = 0; !ready_.empty(); ++called) {
+    if (called == kCompletionsInARow) {  // what they wrote should leave, and others have their turn
+      again_ = true;
+      break;
+    }
     Task task = ready_.take();
     task();
   }

@@ -13,6 +13,10 @@ constexpr std::uint64_t kFrames64 = 20'000'000, kFrames1k = 5'000'000;
 constexpr std::size_t kFrame32k = 32 * 1024;
 constexpr std::size_t kFramesInFlight = 512;  // of completions
 
+bool is_readiness(const Task& task) {
+  return task.variant.find("readiness") != std::string::npos;
+}
+
 bool is_completion(const Task& task) {
   return task.variant.find("completion") != std::string::npos;
 }
@@ -180,6 +184,53 @@ struct FrameReader {
   }
 };
 
+// By readiness: as many frames as the channel takes, and again when it takes more.
+struct ReadyWriter {
+  Channel& channel;
+  const Bytes frame;
+  std::uint64_t left;
+  Finish finish{};
+
+  void begin() {
+    const io::Context::Lock lock(channel.context());
+    next();
+  }
+
+  void next() {
+    while (left > 0) {
+      const Result<bool> queued = channel.write_frame_some(frame);
+      if (!queued) return finish.failed(queued.error());
+      if (!*queued) return channel.on_writable([this] { next(); });
+      --left;
+    }
+    finish.now();
+  }
+};
+
+struct ReadyReader {
+  Channel& channel;
+  const std::size_t expected;
+  std::uint64_t got = 0;
+  Finish finish{};
+
+  void begin() {
+    const io::Context::Lock lock(channel.context());
+    next();
+  }
+
+  void next() {
+    while (true) {
+      const Result<ByteView> frame = channel.peek_frame();
+      if (!frame && frame.error().is(Errc::would_block))
+        return channel.on_readable([this] { next(); });
+      if (!frame) return frame.error().is(Errc::eof) ? finish.now() : finish.failed(frame.error());
+      if (frame->size() != expected) return finish.failed(Error(Errc::codec, "a frame is not what was sent"));
+      ++got;
+      channel.consume_frame();
+    }
+  }
+};
+
 Outcome measure_frames(const Task& task, Control& other) {
   if (std::string why = why_not(task); !why.empty()) return skipped(std::move(why));
   Client client(task, other);
@@ -188,6 +239,12 @@ Outcome measure_frames(const Task& task, Control& other) {
   const Run run = measure_writer(client, other, frames, [&](Channel& channel) {
     if (is_completion(task)) {
       FrameWriter writer{channel, Bytes(size, std::byte{1}), frames};
+      auto done = writer.finish.future();
+      writer.begin();
+      return done.get();
+    }
+    if (is_readiness(task)) {
+      ReadyWriter writer{channel, Bytes(size, std::byte{1}), frames};
       auto done = writer.finish.future();
       writer.begin();
       return done.get();
@@ -205,6 +262,13 @@ void serve_frames(const Task& task, Control& other) {
   serve_reader(task, other, [&](Channel& channel) {
     if (is_completion(task)) {
       FrameReader reader{channel, frame_size(task)};
+      auto done = reader.finish.future();
+      reader.begin();
+      done.get();
+      return reader.got;
+    }
+    if (is_readiness(task)) {
+      ReadyReader reader{channel, frame_size(task)};
       auto done = reader.finish.future();
       reader.begin();
       done.get();
@@ -228,6 +292,10 @@ Rows our_stream_rows() {
        {"aes128-gcm", "aes256-gcm", "chacha20-poly1305", "aes128-gcm-fast", "aes256-gcm-fast",
         "aes128-gcm-completion", "aes128-gcm-completion-fast"})
     rows.push_back({{"stream", "ours", variant, "MB/s"}, measure_stream, serve_stream});
+  for (const char* variant : {"readiness", "readiness-fast"}) {
+    rows.push_back({{"frames-64", "ours", variant, "frames/s"}, measure_frames, serve_frames});
+    rows.push_back({{"frames-1k", "ours", variant, "frames/s"}, measure_frames, serve_frames});
+  }
   for (const char* variant : {"completion", "blocking", "completion-fast", "blocking-fast"}) {
     rows.push_back({{"frames-64", "ours", variant, "frames/s"}, measure_frames, serve_frames});
     rows.push_back({{"frames-1k", "ours", variant, "frames/s"}, measure_frames, serve_frames});
