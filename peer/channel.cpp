@@ -345,33 +345,42 @@ struct PairOwner final : ConnectionOwner {
 }  // namespace
 
 std::pair<Channel, Channel> Channel::pair(std::string service, OpenOptions options) {
-  // One loop serves every pair of the program: nothing blocks on it.
-  static const std::shared_ptr<io::Context> shared_context = io::Context::make();
-  const std::shared_ptr<io::Context> context = shared_context;
-  auto [link_a, link_b] = InprocLink::pair(context, context);
+  // One loop a side serves every pair of the program: nothing blocks on them, and the threads at the
+  // two ends do not share a lock.
+  static const std::shared_ptr<io::Context> contexts[2] = {io::Context::make(), io::Context::make()};
+  auto [link_a, link_b] = InprocLink::pair(contexts[0], contexts[1]);
   PairOwner owner;
   Connection::Settings settings;
   settings.skips_hello = true;
   settings.is_inproc = true;
-  const io::Context::Lock lock(*context);
-  const auto a = Connection::make(context, &owner, settings);
-  const auto b = Connection::make(context, &owner, settings);
-  link_a->attach(*a, a);
-  link_b->attach(*b, b);
-  a->start(std::move(link_a));
-  b->start(std::move(link_b));
   options.form = OpenForm::channel;
-  Channel first;
-  Channel second;
-  const std::shared_ptr<ChannelState> state = a->open(std::move(service), std::move(options), nullptr, {});
-  b->kick();
-  if (owner.came) {
-    if (Result<Channel> r = owner.came->confirm({})) second = std::move(*r);
-    a->kick();
-    if (state && state->phase == ChannelState::Phase::open) first = Channel(state);
+  std::shared_ptr<Connection> ends[2];
+  for (const int side : {0, 1}) {
+    const io::Context::Lock lock(*contexts[side]);
+    std::unique_ptr<InprocLink> link = std::move(side == 0 ? link_a : link_b);
+    ends[side] = Connection::make(contexts[side], &owner, settings);
+    link->attach(*ends[side], ends[side]);
+    ends[side]->start(std::move(link));
   }
-  a->disown();
-  b->disown();
+  std::shared_ptr<ChannelState> opened;
+  Channel first, second;
+  {
+    const io::Context::Lock lock(*contexts[0]);
+    opened = ends[0]->open(std::move(service), std::move(options), nullptr, {});
+  }
+  {
+    const io::Context::Lock lock(*contexts[1]);
+    ends[1]->kick();
+    if (owner.came)
+      if (Result<Channel> r = owner.came->confirm({})) second = std::move(*r);
+    ends[1]->disown();
+  }
+  {
+    const io::Context::Lock lock(*contexts[0]);
+    ends[0]->kick();
+    if (opened && opened->phase == ChannelState::Phase::open) first = Channel(opened);
+    ends[0]->disown();
+  }
   return {std::move(first), std::move(second)};
 }
 

@@ -10,6 +10,7 @@ namespace {
 constexpr int kMissesAllowed = 3;              // unanswered keepalives before a link counts as dead
 constexpr std::size_t kOwedHighWater = 1 << 20;  // answers we owe before we stop reading
 constexpr int kRoundsInARow = 64;              // turns of one drive before others get the loop
+constexpr int kBatchesInARow = 2;              // and batches sent before what came in is looked at
 constexpr int kCompletionsInARow = 4096;       // completions called between two drives
 // Small writes from outside that follow one another closer than this leave together, until so many
 // bytes wait. The first two after something came in leave at once: they may be a question.
@@ -73,8 +74,12 @@ void Connection::work() {
 }
 
 void Connection::post_work() {
+  if (std::exchange(work_posted_, true)) return;
   context_->post([weak = weak_from_this()] {
-    if (const auto self = weak.lock()) self->link_active();
+    const auto self = weak.lock();
+    if (!self) return;
+    self->work_posted_ = false;
+    self->link_active();
   });
 }
 
@@ -92,7 +97,7 @@ void Connection::drive() {
   }
   driving_ = true;
   gathered_ = 0;
-  int rounds = 0;
+  int rounds = 0, batches = 0;
   do {
     again_ = false;
     if (!is_down()) link_->pump();
@@ -106,7 +111,12 @@ void Connection::drive() {
         more = handle_events() || more;
         const bool had_output = port_.sendable_bytes() == 0;
         flushed_ = link_->flush();
-        if (flushed_ && had_output && port_.sendable_bytes() > 0) more = true;  // room again: fill it
+        if (flushed_ && had_output && port_.sendable_bytes() > 0) {  // room again: fill it
+          if (++batches < kBatchesInARow)
+            more = true;
+          else
+            post_work();
+        }
       }
     }
     again_ = again_ || more;

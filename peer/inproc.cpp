@@ -21,7 +21,7 @@ struct InprocLink::End {
 
   std::shared_ptr<io::Context> context;
   std::mutex mutex;
-  std::deque<Bytes> messages;
+  std::deque<std::shared_ptr<const Bytes>> messages;
   std::size_t bytes = 0;
   std::optional<Error> closed;  // the other side is gone, and why
   bool poked = false;           // a visit to the owner is under way
@@ -79,12 +79,13 @@ std::size_t InprocLink::sendable_bytes() const noexcept {
 
 Result<void> InprocLink::send(ByteView header, ByteView body) {
   if (is_down_) return Errc::closed;
-  Bytes message;
-  message.reserve(header.size() + body.size());
-  append(message, header);
-  append(message, body);
+  // The one copy: the other side's reader reads from here.
+  auto message = std::make_shared<Bytes>();
+  message->reserve(header.size() + body.size());
+  append(*message, header);
+  append(*message, body);
   const std::lock_guard lock(theirs_->mutex);
-  theirs_->bytes += message.size();
+  theirs_->bytes += message->size();
   theirs_->messages.push_back(std::move(message));
   theirs_->poke(theirs_);
   return {};
@@ -97,7 +98,7 @@ void InprocLink::start() {
 
 void InprocLink::pump() {
   while (!is_down_ && !owner_->is_congested()) {
-    std::deque<Bytes> batch;
+    std::deque<std::shared_ptr<const Bytes>> batch;
     std::optional<Error> closed;
     bool wake_writer = false;
     {
@@ -111,8 +112,8 @@ void InprocLink::pump() {
       const std::lock_guard lock(theirs_->mutex);
       theirs_->poke(theirs_);
     }
-    for (const Bytes& message : batch) {
-      if (const Result<void> r = owner_->link_payload(message, {}); !r) {
+    for (const std::shared_ptr<const Bytes>& message : batch) {
+      if (const Result<void> r = owner_->link_payload(*message, message); !r) {
         close(r.error());
         return owner_->link_down(r.error());
       }

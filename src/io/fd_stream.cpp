@@ -217,7 +217,7 @@ Result<Side> make_side(const std::shared_ptr<Loop>& loop, Descriptor& fd,
       return os_error(errno, fmt::format("cannot make descriptor {} non-blocking", fd.number()));
     if (!prepared.socket) side.flags_before = prepared.flags;
   }
-  if (side.socket) set_no_delay(fd.number());
+  if (side.socket) set_low_latency(fd.number());
   side.watched = WatchedDescriptor::watch(loop, fd);
   return side;
 }
@@ -225,7 +225,7 @@ Result<Side> make_side(const std::shared_ptr<Loop>& loop, Descriptor& fd,
 }  // namespace
 
 Result<std::unique_ptr<Stream>> socket_stream(std::shared_ptr<Loop> loop, Descriptor& fd) {
-  set_no_delay(fd.number());
+  set_low_latency(fd.number());
   const Side side{WatchedDescriptor::watch(std::move(loop), fd), true, -1};
   return std::unique_ptr<Stream>(std::make_unique<DescriptorStream>(side, side));
 }

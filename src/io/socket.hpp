@@ -40,8 +40,11 @@ SocketAddress remote_end(int fd) noexcept;
 
 /// A non-blocking, close-on-exec stream socket; nothing (and errno) when there is none to have.
 Descriptor open_socket(int family) noexcept;
-/// Small writes go out at once. No effect on anything but TCP.
-void set_no_delay(int fd) noexcept;
+/// Small writes go out at once, and the kernel keeps little that it has not sent, so that what is
+/// written next is not far behind. No effect on anything but TCP.
+void set_low_latency(int fd) noexcept;
+/// Bytes that the kernel takes beyond what it has sent.
+inline constexpr int kNotSent = 128 * 1024;
 
 /// A stream over a connected socket, which it takes over when it succeeds.
 Result<std::unique_ptr<Stream>> socket_stream(std::shared_ptr<Loop> loop, Descriptor& fd);

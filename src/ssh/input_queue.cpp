@@ -14,7 +14,9 @@ bool InputQueue::Slab::is_kept() const noexcept {
 }
 
 const Keeper& InputQueue::keeper() const noexcept {
-  return others_.size() < kMaxOthers ? current_.owner : kNobody;
+  const bool has_next = others_.size() < kMaxOthers ||
+                        !std::all_of(others_.begin(), others_.end(), [](const Slab& s) { return s.is_kept(); });
+  return has_next ? current_.owner : kNobody;
 }
 
 InputQueue::Slab InputQueue::make(std::size_t size) {

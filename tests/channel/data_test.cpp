@@ -8,6 +8,27 @@
 namespace streamkit::channel::test {
 namespace {
 
+// A piece that stays where it came, among pieces that are copied.
+TEST(ReceiveQueue, reads_kept_and_copied_pieces_in_order) {
+  BlockPool pool;
+  ReceiveQueue queue(pool);
+  const auto slab = std::make_shared<const std::string>(20'000, 'k');
+  queue.append(as_bytes("before"));
+  queue.append(as_bytes(*slab), slab);
+  queue.append(as_bytes("after"), slab);  // too small to be worth keeping
+  EXPECT_EQ(slab.use_count(), 2);
+  std::string all;
+  bool was_kept = false;
+  while (!queue.empty()) {
+    was_kept = was_kept || queue.front().data() == as_bytes(*slab).data();
+    all += as_text(queue.front());
+    queue.consume(queue.front().size());
+  }
+  EXPECT_TRUE(was_kept);
+  EXPECT_EQ(all, "before" + *slab + "after");
+  EXPECT_EQ(slab.use_count(), 1);
+}
+
 TEST(Data, goes_straight_from_the_callers_memory_when_nobody_waits) {
   MultiplexerPair pair;
   const auto ends = pair.open();
@@ -74,6 +95,85 @@ TEST(Data, small_writes_that_wait_leave_as_full_messages) {
   pair.run();
   EXPECT_EQ(pair.a.port.counts[94], 1u);
   EXPECT_EQ(pair.read(pair.b, ends.at_b), all);
+}
+
+TEST(Data, appended_writes_leave_together_with_the_next_turn) {
+  MultiplexerPair pair;
+  const auto ends = pair.open();
+  for (int i = 0; i < 100; ++i)
+    ASSERT_TRUE(*pair.a.mux.append(ends.at_a, Lane::data, as_bytes("<"), as_bytes("ab>")));
+  EXPECT_EQ(pair.a.port.counts[94], 0u) << "nothing goes before the driver says so";
+  pair.run();
+  EXPECT_EQ(pair.a.port.counts[94], 1u);
+  std::string all;
+  for (int i = 0; i < 100; ++i) all += "<ab>";
+  EXPECT_EQ(pair.read(pair.b, ends.at_b), all);
+}
+
+TEST(Data, an_append_that_does_not_fit_is_refused_whole_and_called_back) {
+  Limits limits;
+  limits.send_buffer = 1'000;
+  MultiplexerPair pair(limits);
+  const auto ends = pair.open();
+  ASSERT_TRUE(*pair.a.mux.append(ends.at_a, Lane::data, {}, Bytes(900)));
+  EXPECT_FALSE(*pair.a.mux.append(ends.at_a, Lane::data, as_bytes("head"), Bytes(97)));
+  pair.run();
+  EXPECT_EQ(pair.a.all<Writable>().size(), 1u);
+  EXPECT_EQ(pair.read(pair.b, ends.at_b).size(), 900u);
+  ASSERT_TRUE(pair.a.mux.end_write(ends.at_a));
+  EXPECT_TRUE(pair.a.mux.append(ends.at_a, Lane::data, {}, Bytes(1)).error().is(Errc::closed));
+}
+
+TEST(Data, a_lent_write_is_sent_from_where_it_is_behind_what_was_written) {
+  MultiplexerPair pair;
+  const auto ends = pair.open();
+  const std::string text(100'000, 'x');
+  ASSERT_TRUE(*pair.a.mux.append(ends.at_a, Lane::data, {}, as_bytes("first")));
+  ASSERT_TRUE(pair.a.mux.lend(ends.at_a, Lane::data, as_bytes("head"), as_bytes(text)));
+  EXPECT_EQ(pair.a.mux.lent_bytes(ends.at_a, Lane::data), 100'004u);
+  EXPECT_TRUE(pair.a.mux.lend(ends.at_a, Lane::data, {}, as_bytes(text)).error().is(Errc::usage)) << "one at a time";
+  ASSERT_TRUE(*pair.a.mux.append(ends.at_a, Lane::data, {}, as_bytes("last")));
+  pair.run();
+  EXPECT_EQ(pair.a.mux.lent_bytes(ends.at_a, Lane::data), 0u);
+  EXPECT_EQ(pair.a.all<Writable>().size(), 1u) << "the lender is told";
+  EXPECT_EQ(pair.read(pair.b, ends.at_b), "firsthead" + text + "last");
+}
+
+TEST(Data, a_lent_write_can_be_taken_back_and_what_was_sent_of_it_is_known) {
+  Limits limits;
+  limits.initial_window = 40'000;
+  limits.max_window = 40'000;
+  MultiplexerPair pair(limits);
+  const auto ends = pair.open();
+  {
+    const std::string text(100'000, 'x');
+    ASSERT_TRUE(pair.a.mux.lend(ends.at_a, Lane::data, {}, as_bytes(text)));
+    pair.run();
+    EXPECT_EQ(pair.a.mux.lent_bytes(ends.at_a, Lane::data), 60'000u);
+    EXPECT_EQ(pair.a.mux.take_back(ends.at_a, Lane::data), 60'000u);
+  }
+  EXPECT_EQ(pair.a.mux.take_back(ends.at_a, Lane::data), 0u);
+  EXPECT_EQ(pair.read(pair.b, ends.at_b), std::string(40'000, 'x'));
+  pair.run();  // the window opens again: nothing of it is left to send
+  EXPECT_EQ(pair.read(pair.b, ends.at_b), "");
+  ASSERT_TRUE(pair.write(pair.a, ends.at_a, "more"));
+  pair.run();
+  EXPECT_EQ(pair.read(pair.b, ends.at_b), "more");
+}
+
+TEST(Data, a_reset_lets_go_of_what_was_lent) {
+  MultiplexerPair pair;
+  const auto ends = pair.open();
+  pair.a.port.blocked = true;
+  {
+    const std::string text(100'000, 'x');
+    ASSERT_TRUE(pair.a.mux.lend(ends.at_a, Lane::data, {}, as_bytes(text)));
+    ASSERT_TRUE(pair.a.mux.reset(ends.at_a, Code::cancelled, "", TimePoint()));
+  }
+  EXPECT_EQ(pair.a.mux.lent_bytes(ends.at_a, Lane::data), 0u);
+  pair.a.port.blocked = false;
+  pair.run();
+  EXPECT_EQ(pair.a.port.counts[94], 0u);
 }
 
 TEST(Data, both_lanes_keep_their_order_and_never_mix) {

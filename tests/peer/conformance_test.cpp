@@ -2,6 +2,7 @@
 // socket, in process between two peers, and the two ends of Channel::pair().
 #include "support/peer_pair.hpp"
 
+#include <functional>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -75,6 +76,59 @@ TEST_P(Conformance, frames_keep_their_boundaries) {
   const Result<Bytes> end = y.read_frame(kPatience);
   EXPECT_TRUE(!end && end.error().is(Errc::eof));
   writer.join();
+}
+
+// By readiness: frames that leave together and are read where they lie.
+TEST_P(Conformance, frames_by_readiness_keep_their_boundaries) {
+  auto [x, y] = open();
+  constexpr std::size_t kFrames = 20'000;
+  const auto frame_of = [](std::size_t i) { return pattern_bytes(i % 300, static_cast<std::uint32_t>(i)); };
+  std::size_t sent = 0, got = 0;
+  std::function<void()> write, read;
+  Awaited<bool> all_came;
+  write = [&, &x = x] {
+    for (; sent < kFrames; ++sent) {
+      const Result<bool> queued = x.write_frame_some(frame_of(sent));
+      SK_EXPECT_OK(queued);
+      if (!queued) return;
+      if (!*queued) return x.on_writable([&] { write(); });
+    }
+    SK_EXPECT_OK(x.close_write());
+  };
+  read = [&, &y = y] {
+    while (true) {
+      const Result<ByteView> frame = y.peek_frame();
+      if (!frame && frame.error().is(Errc::would_block)) return y.on_readable([&] { read(); });
+      if (!frame) return all_came.put(frame.error().is(Errc::eof) && got == kFrames);
+      const Bytes expected = frame_of(got++);
+      if (!std::equal(frame->begin(), frame->end(), expected.begin(), expected.end())) return all_came.put(false);
+      y.consume_frame();
+    }
+  };
+  {
+    const io::Context::Lock lock(y.context());
+    read();
+  }
+  {
+    const io::Context::Lock lock(x.context());
+    write();
+    const Result<bool> large = x.write_frame_some(Bytes(Channel::kMaxQueuedFrame + 1));
+    EXPECT_TRUE(!large && large.error().is(Errc::usage));
+  }
+  EXPECT_EQ(all_came.next(), true);
+}
+
+// Small writes wait for each other for a moment; who writes and goes away has still written.
+TEST_P(Conformance, a_burst_of_small_frames_arrives_without_its_writer_waiting_for_anything) {
+  auto [x, y] = open();
+  for (int round = 0; round < 20; ++round) {
+    for (int i = 0; i < 50; ++i) SK_ASSERT_OK(x.write_frame(std::to_string(i), kPatience));
+    for (int i = 0; i < 50; ++i) {
+      const Result<Bytes> frame = y.read_frame(kPatience);
+      SK_ASSERT_OK(frame);
+      EXPECT_EQ(as_text(*frame), std::to_string(i));
+    }
+  }
 }
 
 TEST_P(Conformance, a_frame_over_max_frame_is_refused_before_it_is_sent) {

@@ -1,0 +1,80 @@
+// The input queue: bytes in one piece, slabs that are kept and come back.
+#include "input_queue.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace streamkit::ssh {
+namespace {
+
+void put(InputQueue& queue, std::string_view text) {
+  std::memcpy(queue.prepare(text.size()).data(), text.data(), text.size());
+  queue.commit(text.size());
+}
+
+TEST(InputQueue, keeps_its_bytes_together_as_it_grows) {
+  InputQueue queue;
+  std::string all;
+  for (int i = 0; i < 1000; ++i) {
+    const std::string text = std::to_string(i) + ",";
+    put(queue, text);
+    all += text;
+    if (i % 3 == 0) {
+      queue.consume(2);
+      all.erase(0, 2);
+    }
+    ASSERT_EQ(as_text(queue.data()), all);
+  }
+  queue.clear();
+  EXPECT_TRUE(queue.empty());
+  queue.shrink();
+  put(queue, "again");
+  EXPECT_EQ(as_text(queue.data()), "again");
+}
+
+TEST(InputQueue, leaves_bytes_that_somebody_keeps_where_they_are) {
+  constexpr std::size_t kRead = 64 * 1024;
+  InputQueue queue;
+  struct Kept {
+    Keeper keeper;
+    ByteView bytes;
+    char fill;
+  };
+  std::vector<Kept> kept;
+  for (char fill = 'a'; fill < 'g'; ++fill) {
+    put(queue, std::string(kRead, fill));
+    const ByteView bytes = ByteView(queue.data()).last(kRead);
+    kept.push_back({queue.keeper(), bytes, fill});
+    ASSERT_TRUE(kept.back().keeper);
+    queue.consume(kRead - 10);
+  }
+  for (const Kept& k : kept)
+    EXPECT_EQ(as_text(k.bytes), std::string(kRead, k.fill)) << "was overwritten";
+}
+
+TEST(InputQueue, lets_only_so_many_slabs_be_kept) {
+  constexpr std::size_t kRead = 64 * 1024;
+  InputQueue queue;
+  std::vector<Keeper> kept;
+  while (kept.size() < 10'000) {
+    put(queue, std::string(kRead, 'x'));
+    if (!queue.keeper()) break;
+    kept.push_back(queue.keeper());
+    queue.clear();
+  }
+  EXPECT_LE(kept.size(), (InputQueue::kMaxOthers + 1) * InputQueue::kReadsPerSlab);
+  EXPECT_FALSE(queue.keeper());
+  queue.clear();
+  kept.clear();  // all come back
+  for (int i = 0; i < 100; ++i) {
+    put(queue, std::string(kRead, 'y'));
+    queue.clear();
+  }
+  EXPECT_TRUE(queue.keeper());
+}
+
+}  // namespace
+}  // namespace streamkit::ssh
