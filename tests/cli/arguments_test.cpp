@@ -115,7 +115,7 @@ TEST_F(ArgumentsTest, every_flag_is_documented) {
   std::ifstream file(STREAMKIT_SOURCE_DIR "/docs/cli.md");
   const std::string document((std::istreambuf_iterator<char>(file)), {});
   const std::regex flag("--[a-z][a-z-]+");
-  for (const char* command : {"relay", "http", "tcp"}) {
+  for (const char* command : {"relay", "http", "tcp", "bench"}) {
     ASSERT_EQ(finish({command, "--help"}), 0);
     for (std::sregex_iterator at(out_.begin(), out_.end(), flag), end; at != end; ++at) {
       EXPECT_THAT(document, HasSubstr("`" + at->str())) << command;
