@@ -64,7 +64,7 @@ TARGETS = [
     Target("idle-connections", "default", 16, at_most=True),
     Target("ping-beside-bulk", "completion", 1.1, ("limit", "lowat"), at_most=True, field="p99_us"),
     Target("ping-beside-bulk", "completion", 0.9, ("limit", "lowat"), field="bulk_mb_s"),
-    Target("gateway", "default", 1, ("limit", "aes128-gcm")),
+    Target("gateway", "default", 1, ("limit", "default")),
     Target("gateway", "default", 1.05, ("openssh", "aes128-gcm")),
     Target("gateway-connect", "default", 6000),
     Target("http-1k-keepalive", "default", 20000),
