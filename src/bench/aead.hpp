@@ -30,6 +30,6 @@ class RecordCipher {
 std::unique_ptr<RecordCipher> make_cipher(const std::string& name);
 
 /// Words for a row that needs it and cannot have it.
-inline constexpr const char* kNoFastAead = "built without Intel's Multi-Buffer Crypto library";
+inline constexpr const char* kNoFastAead = "built without ipsec-mb";
 
 }  // namespace streamkit::bench

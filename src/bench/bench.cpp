@@ -3,7 +3,7 @@
 
 #include "row.hpp"
 
-#include <openssl/crypto.h>
+#include <streamkit/crypto/implementation.hpp>
 
 #include <cerrno>
 #include <csignal>
@@ -203,8 +203,8 @@ std::string machine_json() {
                {"cores", std::thread::hardware_concurrency()},
                {"kernel", std::string(system.sysname) + " " + system.release},
                {"congestion_control", first_line("/proc/sys/net/ipv4/tcp_congestion_control")},
-               {"libcrypto", std::string("OpenSSL ") + OpenSSL_version(OPENSSL_VERSION_STRING)},
-               {"aes_gcm", "libcrypto"},
+               {"libcrypto", crypto::libcrypto_implementation()},
+               {"aes_gcm", crypto::implementation_of(crypto::AesGcm::automatic)},
                {"load", first_line("/proc/loadavg")}};
   return json.dump();
 }

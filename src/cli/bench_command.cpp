@@ -101,7 +101,7 @@ void add_bench_command(CLI::App& app, Action& action) {
   const auto arguments = std::make_shared<BenchArguments>();
   CLI::App& command = *app.add_subcommand("bench", "Measure how fast channels are on this machine");
   command.description(
-      "Measures how fast channels are on this machine, beside what is possible.\n\n"
+      "Measures how fast channels are on this machine.\n\n"
       "Subjects: ours; limit, the least that anything with the same cipher has to\n"
       "do, without a protocol; tcp, the same in clear text. Leave the machine alone\n"
       "meanwhile: everything takes some minutes.\n\n"

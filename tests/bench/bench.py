@@ -169,7 +169,7 @@ def describe_machine(args):
 
 def parse(words):
     parser = argparse.ArgumentParser(prog="./run bench", description="Measures ours, the limit and the rivals side by side.")
-    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "release", help=argparse.SUPPRESS)
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "bench", help=argparse.SUPPRESS)
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     listed = {"type": lambda text: text.split(","), "default": [], "metavar": "A,B"}
     parser.add_argument("--rows", help="only these rows; * and ? are understood", **listed)
@@ -182,7 +182,7 @@ def parse(words):
     parser.add_argument("--netns", nargs="?", const="reno", metavar="CONGESTION",
                         help="in a network namespace of its own, with this congestion control; default reno")
     parser.add_argument("--record", action="store_true", help="keep the results and the plots in docs/bench")
-    parser.add_argument("--output", type=pathlib.Path, help="the folder for results and plots; default build/bench")
+    parser.add_argument("--output", type=pathlib.Path, help="the folder for results and plots; default build/bench-results")
     parser.add_argument("--from", dest="stored", type=pathlib.Path, metavar="FILE", help="show stored results, measure nothing")
     parser.add_argument("--markdown", action="store_true", help="the tables as Markdown")
     args = parser.parse_args(words)
@@ -207,7 +207,7 @@ def main():
         everything = {"date": datetime.date.today().isoformat(), "machine": machine, "rounds": args.rounds,
                       "scale": args.scale, "results": results}
     report.show(everything, args.markdown)
-    folder = args.output or (RECORDED if args.record else ROOT / "build" / "bench")
+    folder = args.output or (RECORDED if args.record else ROOT / "build" / "bench-results")
     if not args.stored:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"results-{everything['machine']['congestion_control']}.json"

@@ -143,7 +143,7 @@ def draw(pyplot, title, results, is_logarithmic, path):
     axes.set_axisbelow(True)
     for at, middle in enumerate(middles):
         axes.annotate(" " + number(middle), (middle + spread[1][at], at), va="center", fontsize=8)
-    axes.margins(x=0.12)
+    axes.margins(x=0.12, y=0.02)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)

@@ -27,7 +27,7 @@ class ArgumentsTest : public ProgramTest {
 
 TEST_F(ArgumentsTest, help_goes_to_stdout_and_leads_with_examples) {
   for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
-           {"--help"}, {"relay", "--help"}, {"http", "-h"}, {"tcp", "--help"}}) {
+           {"--help"}, {"relay", "--help"}, {"http", "-h"}, {"tcp", "--help"}, {"bench", "--help"}}) {
     EXPECT_EQ(finish(words), 0) << words.front();
     EXPECT_EQ(err_, "");
     EXPECT_LT(out_.find("Examples:"), out_.find("Usage:")) << out_;
@@ -36,7 +36,7 @@ TEST_F(ArgumentsTest, help_goes_to_stdout_and_leads_with_examples) {
 }
 
 TEST_F(ArgumentsTest, help_fits_80_columns) {
-  for (const char* command : {"relay", "http", "tcp", ""}) {
+  for (const char* command : {"relay", "http", "tcp", "bench", ""}) {
     ASSERT_EQ(finish(*command == '\0' ? std::vector<std::string>{"--help"}
                                       : std::vector<std::string>{"help", command}),
               0);
@@ -115,7 +115,7 @@ TEST_F(ArgumentsTest, every_flag_is_documented) {
   std::ifstream file(STREAMKIT_SOURCE_DIR "/docs/cli.md");
   const std::string document((std::istreambuf_iterator<char>(file)), {});
   const std::regex flag("--[a-z][a-z-]+");
-  for (const char* command : {"relay", "http", "tcp"}) {
+  for (const char* command : {"relay", "http", "tcp", "bench"}) {
     ASSERT_EQ(finish({command, "--help"}), 0);
     for (std::sregex_iterator at(out_.begin(), out_.end(), flag), end; at != end; ++at) {
       EXPECT_THAT(document, HasSubstr("`" + at->str())) << command;

@@ -13,7 +13,7 @@ import tempfile
 import unittest
 
 ROOT = pathlib.Path(sys.argv.pop(1)).resolve()
-TOOLS = "awk bash basename cat cut dirname env grep head id nproc sed tr".split()
+TOOLS = "awk bash basename cat chmod cut dirname env grep head id nproc rm sed tee tr".split()
 
 
 class EnsureTest(unittest.TestCase):
@@ -25,6 +25,7 @@ class EnsureTest(unittest.TestCase):
             self.bin.joinpath(tool).symlink_to(shutil.which(tool))
         self.log = self.folder / "log"
         self.log.touch()
+        self.policy = self.folder / "policy"
 
     def tearDown(self):
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -45,13 +46,13 @@ class EnsureTest(unittest.TestCase):
         self.program("id", f"echo {user}")
 
     def run_ensure(self, group, **env):
-        result = subprocess.run([str(ROOT / "run"), "ensure", group], env={"PATH": str(self.bin), **env},
+        result = subprocess.run([str(ROOT / "run"), "ensure", group], env={"PATH": str(self.bin), "STREAMKIT_POLICY_FILE": str(self.policy), **env},
                                 capture_output=True, text=True, check=False)
         return result.returncode, result.stdout + result.stderr, self.log.read_text()
 
     def test_calls_neither_apt_nor_sudo_when_nothing_is_missing(self):
         self.pretend_debian()
-        for group in ("build", "test", "clang", "ci"):
+        for group in ("build", "test", "clang", "bench", "ci"):
             self.assertEqual(self.run_ensure(group), (0, "", ""))
 
     def test_says_what_is_missing_and_why_and_installs_only_that(self):
@@ -93,6 +94,20 @@ class EnsureTest(unittest.TestCase):
         self.assertEqual(code, 0)
         self.assertNotIn("ipsec", said + log)
         self.assertIn("curl", log)
+
+    def test_what_would_start_a_daemon_is_forbidden_to_while_it_is_installed(self):
+        self.pretend_debian(missing=["openssh-server", "curl"])
+        self.program("apt-get", f'[[ -x {self.policy} ]] && echo forbidden >>{self.log} || echo allowed >>{self.log}')
+        self.assertEqual(self.run_ensure("build")[2], "allowed\nallowed\n")
+        self.log.write_text("")
+        self.assertEqual(self.run_ensure("ci")[2], "allowed\nforbidden\n")  # update, install
+        self.assertFalse(self.policy.exists())
+        self.program("apt-get", "[[ $1 == update ]]")  # installing fails
+        self.assertEqual(self.run_ensure("ci")[0], 3)
+        self.assertFalse(self.policy.exists())
+        self.policy.write_text("somebody else's")
+        self.run_ensure("ci")
+        self.assertEqual(self.policy.read_text(), "somebody else's")
 
     def test_on_another_system_it_prints_the_list_and_exits_3(self):
         code, said, _ = self.run_ensure("build")
