@@ -1,4 +1,4 @@
-// Receive windows: spending, giving back at half, growing by measured round trips, one budget a
+// Receive windows: spending, giving back in eighths, growing by measured round trips, one budget a
 // link.
 #include "window.hpp"
 
@@ -52,7 +52,7 @@ bool ReceiveWindow::spend(std::size_t n, TimePoint now, RoundTrip& rtt) noexcept
 
 std::uint32_t ReceiveWindow::adjustment(TimePoint now, const RoundTrip& rtt, WindowLimits limits,
                                         ReceiveBudget& budget) noexcept {
-  if (!open_ || freed_ == 0 || freed_ < size_ / 2) return 0;
+  if (!open_ || freed_ == 0 || freed_ < worth_telling()) return 0;
   if (budget.is_over()) {
     shrink(limits, budget);
   } else {
@@ -71,11 +71,20 @@ std::uint32_t ReceiveWindow::adjustment(TimePoint now, const RoundTrip& rtt, Win
   return bytes;
 }
 
+/// What was freed is told in eighths of a window, so that what nobody has heard of yet hardly takes
+/// from what can be under way; a small window is told of by halves, or there would be an adjustment
+/// for every message.
+std::uint32_t ReceiveWindow::worth_telling() const noexcept {
+  return std::max(size_ / 8, std::min(size_ / 2, kLeastTold));
+}
+
 void ReceiveWindow::grow(TimePoint now, const RoundTrip& rtt, WindowLimits limits,
                          ReceiveBudget& budget) noexcept {
   const Duration round_trip = rtt.value();
   if (size_ >= limits.most || round_trip == Duration::zero()) return;
-  if (now - adjusted_ >= 2 * round_trip) return;
+  // At this pace, is the whole window drained within four round trips?
+  const double parts = static_cast<double>(size_) / static_cast<double>(freed_);
+  if (std::chrono::duration<double>(now - adjusted_) * parts >= 4 * round_trip) return;
   const auto more =
       static_cast<std::uint32_t>(budget.take(std::min<std::size_t>(size_, limits.most - size_)));
   size_ += more;

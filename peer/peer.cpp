@@ -343,6 +343,7 @@ void Peer::Impl::close_all(const Error& why) {
     connection->disown();
     connection->fail(Error(Errc::closed, why.message()));
   }
+  names.clear();
   half_open.clear();
   events = {};
   handlers.clear();

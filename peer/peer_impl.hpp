@@ -39,6 +39,7 @@ struct Peer::Impl final : ConnectionOwner, DialerOwner, std::enable_shared_from_
   void connection_down(Connection& connection, const Error& error) override;
   Result<void> room_for(const std::string& source);
   std::vector<std::shared_ptr<Connection>> up_links() const;
+  std::vector<std::shared_ptr<Connection>> up_links(const std::string& name) const;
   std::shared_ptr<Connection> find_link(std::uint64_t id) const;
   std::shared_ptr<Connection> pick(const To& to);
 
@@ -91,6 +92,7 @@ struct Peer::Impl final : ConnectionOwner, DialerOwner, std::enable_shared_from_
   std::vector<Bound> bound;
   std::list<std::unique_ptr<Dialer>> dialers;
   std::map<std::uint64_t, std::shared_ptr<Connection>> connections;  // half-open and up
+  std::multimap<std::string, std::uint64_t> names;                   // of those that are up
   std::map<std::uint64_t, std::string> half_open;                    // incoming: source address
   std::list<PendingOpen> pending_opens;
   std::deque<std::shared_ptr<ChannelState>> waiting;

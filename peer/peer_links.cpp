@@ -259,9 +259,10 @@ Dialer* Peer::Impl::dialer_of(const Connection& connection) {
 void Peer::Impl::connection_up(Connection& connection) {
   half_open.erase(connection.settings().id);
   const PeerInfo info = connection.info();
+  names.emplace(info.name, connection.settings().id);
   if (info.native && options.trust.same_name_same_key == Trust::SameKey::replace) {
-    for (const auto& link : up_links()) {
-      if (link.get() == &connection || !link->is_native() || link->info().name != info.name) continue;
+    for (const auto& link : up_links(info.name)) {
+      if (link.get() == &connection || !link->is_native()) continue;
       // Two links between the same two peers, one dialed from each side, are no replacement.
       if (link->settings().outgoing != connection.settings().outgoing) continue;
       link->fail(Error(Errc::closed, "superseded by a new link under the same name and key"));
@@ -296,6 +297,12 @@ void Peer::Impl::connection_down(Connection& connection, const Error& error) {
   if (it == connections.end()) return;
   const std::shared_ptr<Connection> hold = it->second;
   connections.erase(it);
+  const auto [first, last] = names.equal_range(connection.info().name);
+  for (auto named = first; named != last; ++named) {
+    if (named->second != id) continue;
+    names.erase(named);
+    break;
+  }
   const bool was_half_open = half_open.erase(id) > 0;
   const bool was_up = connection.info().link != 0 && connection.was_up();
   const Error why = explain(connection, error);
@@ -321,6 +328,14 @@ std::vector<std::shared_ptr<Connection>> Peer::Impl::up_links() const {
   return links;
 }
 
+std::vector<std::shared_ptr<Connection>> Peer::Impl::up_links(const std::string& name) const {
+  std::vector<std::shared_ptr<Connection>> links;
+  const auto [first, last] = names.equal_range(name);
+  for (auto named = first; named != last; ++named)
+    if (auto link = find_link(named->second)) links.push_back(std::move(link));
+  return links;
+}
+
 std::shared_ptr<Connection> Peer::Impl::find_link(std::uint64_t id) const {
   const auto it = connections.find(id);
   return it != connections.end() && it->second->is_up() ? it->second : nullptr;
@@ -328,22 +343,24 @@ std::shared_ptr<Connection> Peer::Impl::find_link(std::uint64_t id) const {
 
 std::shared_ptr<Connection> Peer::Impl::pick(const To& to) {
   if (to.link() != 0) return find_link(to.link());
-  const std::vector<std::shared_ptr<Connection>> links = up_links();
   if (!to.is_anyone()) {
-    const std::shared_ptr<Connection>* stock = nullptr;
-    for (const auto& link : links) {
-      if (link->info().name != to.name()) continue;
+    std::shared_ptr<Connection> stock;
+    for (const auto& link : up_links(to.name())) {
       if (link->is_native()) return link;
-      stock = &link;
+      stock = link;
     }
-    return stock ? *stock : nullptr;
+    return stock;
   }
-  if (links.empty()) return nullptr;
   // Links are in the order of their numbers: the first one behind the last turn, else from the start.
-  for (const auto& link : links)
-    if (link->settings().id > last_turn) return last_turn = link->settings().id, link;
-  last_turn = links.front()->settings().id;
-  return links.front();
+  const auto take_turn = [this](auto from, auto end) -> std::shared_ptr<Connection> {
+    const auto it = std::find_if(from, end, [](const auto& entry) { return entry.second->is_up(); });
+    if (it == end) return nullptr;
+    last_turn = it->first;
+    return it->second;
+  };
+  const auto next = connections.upper_bound(last_turn);
+  if (auto link = take_turn(next, connections.end())) return link;
+  return take_turn(connections.begin(), next);
 }
 
 }  // namespace streamkit

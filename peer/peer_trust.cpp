@@ -118,8 +118,8 @@ Result<void> Peer::Impl::judge_password(Connection&, const std::string& user, st
 
 // No two live links carry one name under different keys.
 Result<void> Peer::Impl::judge_name(const Connection& connection, const std::string& name, const crypto::PublicKey& key) const {
-  for (const auto& link : up_links()) {
-    if (link.get() == &connection || !link->is_native() || link->info().name != name) continue;
+  for (const auto& link : up_links(name)) {
+    if (link.get() == &connection || !link->is_native()) continue;
     if (!(link->info().key == key))
       return Error(Errc::name_taken, "the name '" + escape(name, 64) + "' is held by key " + link->info().key.fingerprint() +
                                          " from " + link->info().address + "; choose another name");

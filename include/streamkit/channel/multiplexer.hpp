@@ -203,7 +203,7 @@ class Multiplexer {
   ByteView peek(ChannelId id, Lane lane) const noexcept;
   /// Unread bytes of a lane.
   std::size_t readable_bytes(ChannelId id, Lane lane) const noexcept;
-  /// Gives `n` bytes back; the window opens again when half of it was read.
+  /// Gives `n` bytes back; the window opens again by an eighth of it (half of one under 64 KiB).
   Result<void> consume(ChannelId id, Lane lane, std::size_t n, TimePoint now);
   /// The other side ended its direction and everything of it was consumed (data lane), or it is closed.
   bool is_eof(ChannelId id) const noexcept;
