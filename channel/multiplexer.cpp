@@ -248,6 +248,9 @@ bool Multiplexer::is_known(std::uint8_t number) noexcept {
 Result<void> Multiplexer::handle_payload(ByteView payload, TimePoint now, const Keeper& keeper) {
   return impl_->handle_payload(payload, now, keeper);
 }
+bool Multiplexer::wants_port() const noexcept {
+  return !impl_->turns.empty();
+}
 bool Multiplexer::has_events() const noexcept {
   return !impl_->events.empty();
 }

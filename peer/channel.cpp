@@ -43,6 +43,7 @@ Result<T> wait_for(const std::shared_ptr<ChannelState>& state, const Until& unti
     state->connection()->work();
     lock.leave_to_wait();
   }
+  if (waiter.is_settled()) state->context().pass_by();
   return waiter.wait(until, [&] {
     const io::Context::Lock lock(state->context());
     state->withdraw(number);
@@ -52,10 +53,15 @@ Result<T> wait_for(const std::shared_ptr<ChannelState>& state, const Until& unti
 
 // A small write goes to the queue, without an operation of its own; nothing when it has to wait.
 std::optional<Result<void>> write_small(ChannelState& state, Lane lane, ByteView bytes, bool framed) {
-  const Result<bool> queued = state.try_queue(lane, bytes, framed);
-  if (!queued) return queued.error();
-  if (!*queued) return std::nullopt;
-  state.connection()->kick_later(bytes.size());
+  bool driven = false;
+  {
+    const io::Context::Lock lock(state.context());
+    const Result<bool> queued = state.try_queue(lane, bytes, framed);
+    if (!queued) return queued.error();
+    if (!*queued) return std::nullopt;
+    driven = state.connection()->kick_later(bytes.size());
+  }
+  if (driven) state.context().pass_by();
   return Result<void>();
 }
 
@@ -110,10 +116,7 @@ Result<std::size_t> Channel::read(MutableByteView out, Until until) {
 
 Result<void> Channel::write(ByteView bytes, Until until) {
   if (Result<void> r = check(state_); !r) return r.error();
-  {
-    const io::Context::Lock lock(state_->context());
-    if (std::optional<Result<void>> done = write_small(*state_, Lane::data, bytes, false)) return *done;
-  }
+  if (std::optional<Result<void>> done = write_small(*state_, Lane::data, bytes, false)) return *done;
   return wait_for<void>(state_, until, [&](ChannelState& s, Completion<void> done) {
     return s.write(Lane::data, bytes, false, std::move(done));
   });
@@ -136,10 +139,7 @@ Result<Bytes> Channel::read_frame(Until until) {
 
 Result<void> Channel::write_frame(ByteView frame, Until until) {
   if (Result<void> r = check(state_); !r) return r.error();
-  {
-    const io::Context::Lock lock(state_->context());
-    if (std::optional<Result<void>> done = write_small(*state_, Lane::data, frame, true)) return *done;
-  }
+  if (std::optional<Result<void>> done = write_small(*state_, Lane::data, frame, true)) return *done;
   return wait_for<void>(state_, until, [&](ChannelState& s, Completion<void> done) {
     return s.write(Lane::data, frame, true, std::move(done));
   });

@@ -109,9 +109,8 @@ void Connection::drive() {
         more = true;
       } else {
         more = handle_events() || more;
-        const bool had_output = port_.sendable_bytes() == 0;
         flushed_ = link_->flush();
-        if (flushed_ && had_output && port_.sendable_bytes() > 0) {  // room again: fill it
+        if (flushed_ && mux_.wants_port() && port_.sendable_bytes() > 0) {  // room again: fill it
           if (++batches < kBatchesInARow)
             more = true;
           else
@@ -130,21 +129,27 @@ void Connection::drive() {
   arm_timer();
 }
 
-void Connection::kick_later(std::size_t written) {
+bool Connection::kick_later(std::size_t written) {
   if (driving_ || draining_) {
     again_ = true;
-    return;
+    return false;
   }
   gathered_ += written;
-  if (++writes_in_a_row_ <= kUngathered || gathered_ >= kGatherBytes) return kick();
-  if (gathering_) return;
-  const TimePoint now = io::now();
-  if (now >= after(driven_at_, kGather)) return kick();
-  gathering_ = true;
-  gather_.start(after(now, kGather), [this] {
-    gathering_ = false;
-    link_active();
-  });
+  const bool may_be_a_question = ++writes_in_a_row_ <= kUngathered;
+  if (!may_be_a_question && gathered_ < kGatherBytes) {
+    if (gathering_) return false;
+    const TimePoint now = io::now();
+    if (now < after(driven_at_, kGather)) {
+      gathering_ = true;
+      gather_.start(after(now, kGather), [this] {
+        gathering_ = false;
+        link_active();
+      });
+      return false;
+    }
+  }
+  kick();
+  return true;
 }
 
 void Connection::kick_if_needed() {

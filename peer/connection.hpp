@@ -86,8 +86,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   void complete(Task task);
   /// After a command of the application: drive, then see that completions are called soon.
   void kick();
-  /// After a small write, of which more may follow at once.
-  void kick_later(std::size_t written);
+  /// After a small write, of which more may follow at once. True: it drove.
+  bool kick_later(std::size_t written);
   /// After a read.
   void kick_if_needed();
   /// Drives and calls completions. For whoever is about to wait.

@@ -25,6 +25,8 @@ class Waiter {
     };
   }
 
+  bool is_settled() const noexcept { return shared_->settled.is_set(); }
+
   /// Waits; at the deadline or when stopped calls `withdraw`, which takes the Lock, and after which
   /// the completion will not come any more (or has come, and then its result is the answer).
   template <class Withdraw>

@@ -39,6 +39,9 @@ bool Context::is_current() const noexcept {
 bool Context::is_any_current() noexcept {
   return Loop::current() != nullptr;
 }
+void Context::pass_by() {
+  if (!is_any_current()) impl_->loop->pass_by();
+}
 void Context::set_busy_poll(Duration duration) noexcept {
   impl_->loop->set_busy_poll(duration);
 }

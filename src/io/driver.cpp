@@ -73,6 +73,32 @@ void Loop::stand_by(std::unique_lock<std::mutex>& lock) {
 
 // ---- callers
 
+template <class Run>
+void Loop::drive_as_caller(std::unique_lock<std::mutex>& lock, Run run) {
+  driver_ = Driver::caller;
+  ++caller_turns_;
+  lock.unlock();
+  {
+    const Driving here(*this);
+    run();
+  }
+  driven_at_.store(now(), std::memory_order_relaxed);
+  lock.lock();
+  driver_ = Driver::none;
+  pass_on();
+}
+
+// Callers that never have to wait never drive, and the own thread would come between them; so they
+// look after the loop as they pass.
+void Loop::pass_by() {
+  if (driver_ == Driver::own_thread) yield_wanted_ = true;
+  if (driver_ != Driver::none || now() < after(driven_at_.load(std::memory_order_relaxed), kUnattended)) return;
+  const std::shared_ptr<Loop> alive = shared_from_this();
+  std::unique_lock lock(drive_mutex_);
+  if (driver_ != Driver::none || stopping_) return;
+  drive_as_caller(lock, [this] { turn(kAtOnce); });
+}
+
 bool Loop::wait(Signal& signal, TimePoint deadline) {
   const std::shared_ptr<Loop> alive = shared_from_this();
   std::unique_lock lock(drive_mutex_);
@@ -81,13 +107,7 @@ bool Loop::wait(Signal& signal, TimePoint deadline) {
       follow(lock, signal, deadline);
       continue;
     }
-    driver_ = Driver::caller;
-    ++caller_turns_;
-    lock.unlock();
-    drive_for(signal, deadline);
-    lock.lock();
-    driver_ = Driver::none;
-    pass_on();
+    drive_as_caller(lock, [&] { drive_for(signal, deadline); });
   }
   lock.unlock();
   see_to_posts();
@@ -95,7 +115,6 @@ bool Loop::wait(Signal& signal, TimePoint deadline) {
 }
 
 void Loop::drive_for(Signal& signal, TimePoint deadline) {
-  const Driving here(*this);
   signal.waiter_.store(Signal::Waiter::driving);
   while (!signal.is_set() && !stopping_ && (deadline == kNever || now() < deadline)) {
     unseen_posts_ = false;

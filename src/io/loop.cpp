@@ -6,8 +6,6 @@
 namespace streamkit::io {
 namespace {
 
-constexpr TimePoint kAtOnce{};  // long past: do not wait
-
 thread_local Context* current_context = nullptr;  // the Context this thread is on
 
 }  // namespace

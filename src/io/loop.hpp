@@ -85,6 +85,8 @@ class Loop : public std::enable_shared_from_this<Loop> {
   /// Waits until `signal` is set, and drives meanwhile if nobody else does. False: the deadline
   /// came first, or the Loop is stopping.
   bool wait(Signal& signal, TimePoint deadline);
+  /// For a caller who comes often and need not wait: looks after the loop if nobody has for a while.
+  void pass_by();
   /// For who left to wait and need not: has what was posted seen to.
   void see_to_posts() noexcept {
     if (unseen_posts_.exchange(false)) call_driver();
@@ -105,6 +107,8 @@ class Loop : public std::enable_shared_from_this<Loop> {
   static constexpr std::size_t kKeptBatch = 1024;
   /// The own thread drives again when no caller has for so long.
   static constexpr std::chrono::milliseconds kStandBy{1};
+  /// A passing caller looks after a loop that nobody has driven for so long.
+  static constexpr std::chrono::microseconds kUnattended{200};
 
   /// How the driver enters for one handler.
   class Entry {
@@ -138,6 +142,8 @@ class Loop : public std::enable_shared_from_this<Loop> {
   };
   void run();
   void stand_by(std::unique_lock<std::mutex>& lock);
+  template <class Run>
+  void drive_as_caller(std::unique_lock<std::mutex>& lock, Run run);
   void drive_for(Signal& signal, TimePoint deadline);
   void follow(std::unique_lock<std::mutex>& lock, Signal& signal, TimePoint deadline);
   void pass_on();
@@ -170,6 +176,7 @@ class Loop : public std::enable_shared_from_this<Loop> {
   std::deque<Follower*> followers_;           // guarded by drive_mutex_
   std::condition_variable own_thread_;        // with drive_mutex_
   std::condition_variable driver_gone_;       // with drive_mutex_
+  std::atomic<TimePoint> driven_at_{TimePoint()};  // when the last caller stopped driving
   std::uint64_t caller_turns_ = 0;            // guarded by drive_mutex_
   bool own_thread_wanted_ = false;            // guarded by drive_mutex_
   bool sleeps_deeply_ = false;                // guarded by drive_mutex_

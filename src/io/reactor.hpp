@@ -19,6 +19,9 @@ namespace streamkit::io {
 
 class WatchedDescriptor;
 
+/// Long past: for waits that do not wait.
+inline constexpr TimePoint kAtOnce{};
+
 class Reactor {
  public:
   using Token = std::uint64_t;

@@ -218,6 +218,8 @@ class Multiplexer {
   // ---- outputs and getters
   std::optional<Event> poll_event();
   bool has_events() const noexcept;
+  /// Some channel could send, if only the port could take it.
+  bool wants_port() const noexcept;
   std::optional<TimePoint> next_timeout() const noexcept;
   std::size_t open_channels() const noexcept;
   /// Messages we owe an answer to plus control messages not yet taken by the port; the driver stops

@@ -44,6 +44,9 @@ class Context {
   bool is_current() const noexcept;
   /// Whether the calling thread is on any Context.
   static bool is_any_current() noexcept;
+  /// For threads that call in often and seldom wait: does what is due, without waiting, when nobody
+  /// has driven the loop for a moment (200 us), so that the Context's own thread can stay asleep.
+  void pass_by();
   /// How long whoever drives looks for events again and again before it sleeps until the next one.
   /// Sleeping and being woken cost some 25 us each; not sleeping costs a processor. Default: 0, off.
   void set_busy_poll(Duration duration) noexcept;
