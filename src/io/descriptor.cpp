@@ -1,6 +1,8 @@
 // Waiting for descriptors: one task a direction, and the interest that the reactor has in them.
 #include "descriptor.hpp"
 
+#include <poll.h>
+
 namespace streamkit::io {
 namespace {
 
@@ -20,6 +22,7 @@ void WatchedDescriptor::wait(Direction direction, Task task) {
   if (!is_open() || loop_->is_stopped()) return;
   loop_->enlist(*this);
   const Task dropped = std::exchange(tasks_[direction], std::move(task));
+  since_[direction] = loop_->collections();
   if (want(interest_ | (direction == reading ? EPOLLIN : EPOLLOUT))) return;
   // The kernel cannot wait for it (a regular file, say), so trying is the answer.
   loop_->post([weak = weak_from_this(), direction] {
@@ -48,9 +51,16 @@ void WatchedDescriptor::ready(std::uint32_t events) {
 
 void WatchedDescriptor::call(Direction direction) {
   if (!tasks_[direction]) return;
+  // The event may be about something that was dealt with before this wait began.
+  if (since_[direction] == loop_->collections() && !is_ready(direction)) return;
   if (!tasks_[1 - direction]) loop_->dismiss(*this);
   Task due = std::move(tasks_[direction]);
   due();
+}
+
+bool WatchedDescriptor::is_ready(Direction direction) const {
+  pollfd query{number(), static_cast<short>(direction == reading ? POLLIN : POLLOUT), 0};
+  return ::poll(&query, 1, 0) != 0;
 }
 
 void WatchedDescriptor::close() {

@@ -60,6 +60,7 @@ class WatchedDescriptor final : public std::enable_shared_from_this<WatchedDescr
  private:
   bool want(std::uint32_t interest) noexcept;
   void call(Direction direction);
+  bool is_ready(Direction direction) const;
   void abandon() override;
 
   std::shared_ptr<Loop> loop_;
@@ -67,6 +68,7 @@ class WatchedDescriptor final : public std::enable_shared_from_this<WatchedDescr
   Reactor::Token token_ = 0;  // 0: not entered, as nobody has waited yet
   std::uint32_t interest_ = 0;
   Task tasks_[2];
+  std::uint64_t since_[2] = {0, 0};  // the Loop's collections() when each was given
 };
 
 }  // namespace streamkit::io

@@ -131,6 +131,7 @@ std::span<const epoll_event> Loop::sleep(TimePoint until) {
   }
   if (events.empty()) events = reactor_.wait(until);
   sleeping_.store(false);
+  if (!events.empty()) collections_.fetch_add(1, std::memory_order_relaxed);
   return events;
 }
 
@@ -143,12 +144,14 @@ void Loop::dispatch(const epoll_event& event) {
 void Loop::ring_alarms() {
   if (timers_.next() == kNever) return;
   const TimePoint due = now();
-  // As many as there are now: one that is set anew while it rings has its turn later.
-  for (std::size_t left = timers_.size(); left > 0 && timers_.next() <= due; --left) {
+  // As many as there are at first: one that is set anew while it rings has its turn later.
+  std::size_t left = 0;
+  do {
     const Entry entry(*this);
     if (stopping_.load(std::memory_order_relaxed)) return;
+    if (left == 0) left = timers_.size();
     if (Alarm* const alarm = timers_.take_due(due)) alarm->ring();
-  }
+  } while (--left > 0 && timers_.next() <= due);
 }
 
 void Loop::set_alarm(Alarm& alarm, TimePoint at) {

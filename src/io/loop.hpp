@@ -69,6 +69,8 @@ class Loop : public std::enable_shared_from_this<Loop> {
   /// The calling thread is the driver.
   bool is_driven_here() const noexcept;
   Reactor& reactor() noexcept { return reactor_; }
+  /// How often the reactor has brought events. Read on the Context.
+  std::uint64_t collections() const noexcept { return collections_.load(std::memory_order_relaxed); }
   /// Looks names up on a thread of its own, which starts with the first question.
   Resolver& resolver();
 
@@ -169,6 +171,7 @@ class Loop : public std::enable_shared_from_this<Loop> {
   std::vector<Task> batch_;       // the driver's own
   bool wake_at_leave_ = false;    // on the Context
   std::atomic<bool> unseen_posts_{false};  // of a thread that has left to wait
+  std::atomic<std::uint64_t> collections_{0};
   std::atomic<bool> sleeping_{false};  // the driver waits for events, or is about to
 
   std::mutex drive_mutex_;
