@@ -140,7 +140,7 @@ Transport::Impl::Impl(Role role, Config config, Proposal proposal, std::string i
       random_(*config_.random),
       now_(now),
       started_at_(now),
-      out_(2 * config_.limits.output_high_water),
+      out_(output_kept()),
       our_ident_(std::move(ident)),
       ident_reader_(role),
       opener_(config_.limits.max_packet_before_auth),
@@ -355,7 +355,7 @@ void Transport::Impl::consume_output(std::size_t size) noexcept {
   small_outputs_ = small ? small_outputs_ + 1 : 0;
   if (small_outputs_ >= kSmallUsesBeforeShrink) {
     small_outputs_ = 0;
-    out_ = ByteQueue(2 * config_.limits.output_high_water);
+    out_ = ByteQueue(output_kept());
   }
 }
 

@@ -17,6 +17,7 @@
 #include <streamkit/crypto/random.hpp>
 #include <streamkit/ssh/transport.hpp>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -106,6 +107,11 @@ class Transport::Impl {
   Result<void> send_or_hold(ByteView payload);
   Result<void> perform(AuthStep step);
   Result<void> perform_now(AuthStep step);
+
+  /// What a busy output queue keeps: a full batch, a last packet, and the room that growing leaves.
+  std::size_t output_kept() const noexcept {
+    return 4 * std::max(config_.limits.output_high_water, config_.limits.max_send_packet);
+  }
 
   // ---- the end
   void fail(const Error& error);
