@@ -76,13 +76,24 @@ Error ChannelState::end_error() const {
 Result<std::size_t> ChannelState::try_read(Lane l, MutableByteView out) {
   if (!lane(l).reads.empty() || closing_) return closing_ ? Errc::closed : Errc::would_block;
   if (out.empty()) return std::size_t{0};
-  const ByteView have = unread(l);
-  if (have.empty()) return is_at_end(l) ? end_error() : Error(Errc::would_block);
-  const std::size_t n = std::min(have.size(), out.size());
-  std::memcpy(out.data(), have.data(), n);
-  advance(l, n);
+  const std::size_t n = copy_out(l, out);
+  if (n == 0) return is_at_end(l) ? end_error() : Error(Errc::would_block);
   release_if_read();
   return n;
+}
+
+// As much as is there, piece by piece.
+std::size_t ChannelState::copy_out(Lane l, MutableByteView out) {
+  std::size_t copied = 0;
+  while (copied < out.size()) {
+    const ByteView have = unread(l);
+    if (have.empty()) break;
+    const std::size_t n = std::min(have.size(), out.size() - copied);
+    std::memcpy(out.data() + copied, have.data(), n);
+    advance(l, n);
+    copied += n;
+  }
+  return copied;
 }
 
 // One step of putting a frame together from what lies together.
@@ -150,16 +161,12 @@ void ChannelState::consume_frame() {
 }
 
 bool ChannelState::progress_read(Lane l, ReadBytes& r) {
-  const ByteView have = unread(l);
-  if (have.empty()) {
+  if (unread(l).empty()) {
     if (!is_at_end(l)) return false;
     finish(r.done, Result<std::size_t>(end_error()));
-    return true;
+  } else {
+    finish(r.done, Result<std::size_t>(copy_out(l, r.out)));
   }
-  const std::size_t n = std::min(have.size(), r.out.size());
-  if (n > 0) std::memcpy(r.out.data(), have.data(), n);
-  advance(l, n);
-  finish(r.done, Result<std::size_t>(n));
   return true;
 }
 

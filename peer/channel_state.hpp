@@ -133,6 +133,7 @@ class ChannelState final : public std::enable_shared_from_this<ChannelState> {
   channel::Multiplexer& mux() const noexcept { return connection_->mux(); }
   ByteView unread(Lane l);
   void advance(Lane l, std::size_t n);
+  std::size_t copy_out(Lane l, MutableByteView out);
   void settle(Lane l);
   Result<std::optional<Bytes>> take_frame(Lane l, ByteView have);
   Result<void> check_writing() const;
