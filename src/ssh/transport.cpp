@@ -287,7 +287,7 @@ Result<void> Transport::Impl::perform(AuthStep step) {
   if (!step.failed || delay <= Duration::zero() || now_ >= after(request_at_, delay))
     return perform_now(std::move(step));
   delayed_until_ = after(request_at_, delay);
-  delayed_ = std::move(step);
+  delayed_ = std::make_unique<AuthStep>(std::move(step));
   return {};
 }
 
@@ -302,6 +302,7 @@ Result<void> Transport::Impl::perform_now(AuthStep step) {
   opener_.set_max_packet(config_.limits.max_packet);
   unimplemented_ = 0;
   authenticated_unseen_ = true;
+  auth_client_.reset();
   events_.emplace_back(std::move(*step.success));
   return check_rekey();
 }
@@ -353,7 +354,8 @@ void Transport::Impl::consume_output(std::size_t size) noexcept {
   const bool small =
       std::exchange(output_peak_, 0) < out_.capacity() / 8 && out_.capacity() > kReadLarge / 2;
   small_outputs_ = small ? small_outputs_ + 1 : 0;
-  if (small_outputs_ >= kSmallUsesBeforeShrink) {
+  const bool was_handshake = phase_ == Phase::open && std::exchange(handshake_output_, false);
+  if (was_handshake || small_outputs_ >= kSmallUsesBeforeShrink) {
     small_outputs_ = 0;
     out_ = ByteQueue(output_kept());
   }
