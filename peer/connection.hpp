@@ -183,4 +183,6 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   TimePoint ping_sent_{};
 };
 
+static_assert(sizeof(Connection) <= 704, "an idle connection is promised to cost less than 16 KiB");
+
 }  // namespace streamkit

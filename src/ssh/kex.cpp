@@ -28,22 +28,24 @@ Result<Bytes> Kex::start(Random& random) {
   Cookie cookie{};
   if (auto filled = random.fill(cookie); !filled) return filled.error();
   our_init_ = write_kexinit(*context_.proposal, context_.role, is_first(), cookie);
-  // Most servers take what a client likes best: its key is made while the server is still waking up.
+  // Most servers take what a client likes best: its key is made while the server is still waking
+  // up. Where that fails it is tried again, and says why, when it is what was agreed on.
   if (is_client() && !context_.proposal->kex.empty())
-    if (auto made = make_method(context_.proposal->kex.front()); !made) return made.error();
+    (void)make_method(context_.proposal->kex.front());
   return our_init_;
 }
 
 Result<void> Kex::make_method(const std::string& name) {
   Result<std::unique_ptr<crypto::KexMethod>> method = crypto::make_kex_method(name);
   if (!method) return method.error();
+  if (is_client()) {
+    Result<Bytes> blob = (*method)->init();
+    if (!blob) return blob.error();
+    client_blob_ = std::move(*blob);
+  }
   method_ = std::move(*method);
   method_name_ = name;
   hash_kind_ = method_->hash();
-  if (!is_client()) return {};
-  Result<Bytes> blob = method_->init();
-  if (!blob) return blob.error();
-  client_blob_ = std::move(*blob);
   return {};
 }
 

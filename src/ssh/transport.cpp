@@ -144,7 +144,9 @@ Transport::Impl::Impl(Role role, Config config, Proposal proposal, std::string i
       our_ident_(std::move(ident)),
       ident_reader_(role),
       opener_(config_.limits.max_packet_before_auth),
-      rekey_(config_.limits) {}
+      rekey_(config_.limits) {
+  static_assert(sizeof(Impl) <= 1792, "an idle connection is promised to cost less than 16 KiB");
+}
 
 Transport::Impl::~Impl() {
   wipe(std::as_writable_bytes(std::span(config_.password)));
