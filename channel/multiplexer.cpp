@@ -152,7 +152,7 @@ void Multiplexer::Impl::link_lost(const Error& error) {
     if (!c->reported) c->its_ending().error = error;
     finish(*c);
   }
-  for (; !global_tokens.empty(); global_tokens.pop_front()) {
+  for (; !global_tokens.empty(); global_tokens.pop()) {
     emit(GlobalReply{global_tokens.front(), false, {}});
   }
   global_answers.clear();
@@ -162,15 +162,13 @@ void Multiplexer::Impl::link_lost(const Error& error) {
 
 void Multiplexer::Impl::emit(Event event) {
   event_bytes += cost_of(event);
-  events.push_back(std::move(event));
+  events.push(std::move(event));
 }
 
 std::optional<Event> Multiplexer::Impl::poll_event() {
   if (events.empty()) return std::nullopt;
-  std::optional<Event> event(std::move(events.front()));
-  // Moving leaves the sizes behind; the event that was moved out still has them.
+  std::optional<Event> event(events.take());
   event_bytes -= cost_of(*event);
-  events.pop_front();
   const ChannelId* last = nullptr;
   if (const auto* closed = std::get_if<Closed>(&*event)) last = &closed->id;
   if (const auto* failure = std::get_if<OpenFailed>(&*event)) last = &failure->id;
@@ -205,8 +203,7 @@ Channel& Multiplexer::Impl::add(ChannelKind kind, Standing standing) {
   if (free_ids.empty()) {
     slots.emplace_back();
   } else {
-    id = free_ids.front();
-    free_ids.pop_front();
+    id = free_ids.take();
   }
   ++used_slots;
   slots[id] = std::make_unique<Channel>(id, kind, standing, pool);
@@ -219,7 +216,7 @@ void Multiplexer::Impl::free(Channel& c) {
   if (c.reported) --reported_slots;
   budget.give(c.overhang[0] + c.overhang[1]);
   slots[id].reset();
-  free_ids.push_back(id);
+  free_ids.push(id);
   if (used_slots == 0) pool.clear();
 }
 

@@ -5,8 +5,9 @@
 #include "channel.hpp"
 #include "messages.hpp"
 
+#include <streamkit/base/fifo.hpp>
+
 #include <algorithm>
-#include <deque>
 #include <set>
 
 namespace streamkit::channel {
@@ -145,13 +146,12 @@ struct Multiplexer::Impl {
   const Keeper* kept_by = nullptr;  ///< whoever keeps the payload that is being handled
   BlockPool pool;                   ///< outlives the channels
   std::vector<std::unique_ptr<Channel>> slots;
-  std::deque<std::uint32_t>
-      free_ids;  ///< oldest first, so that a number rests before it is used again
+  Fifo<std::uint32_t> free_ids;  ///< oldest first, so that a number rests before it is used again
   std::size_t used_slots = 0;
   std::size_t unaccepted = 0;
   std::size_t reported_slots = 0;  ///< used slots whose end was told
 
-  std::deque<Event> events;
+  Fifo<Event> events;
   std::size_t event_bytes = 0;
   std::set<std::pair<TimePoint, std::uint32_t>> timers;
 
@@ -160,7 +160,7 @@ struct Multiplexer::Impl {
   RoundTrip round_trip;
 
   AnswerQueue global_answers;
-  std::deque<std::uint64_t> global_tokens;
+  Fifo<std::uint64_t> global_tokens;
   std::uint64_t next_token = 1;
   std::size_t owed_answers = 0;    ///< of all channels
   std::size_t queued_control = 0;  ///< bytes of control messages behind data, of all channels

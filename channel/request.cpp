@@ -163,7 +163,7 @@ Result<std::uint64_t> Multiplexer::Impl::global_request(std::string_view type, b
   const Bytes message = write_global_request(type, want_reply, payload);
   if (Result<void> sent = port.send(message, {}); !sent) return sent.error();
   const std::uint64_t token = next_token++;
-  if (want_reply) global_tokens.push_back(token);
+  if (want_reply) global_tokens.push(token);
   return token;
 }
 
@@ -173,7 +173,7 @@ Result<void> Multiplexer::Impl::handle_global_reply(bool ok, wire::Reader in) {
     return {};
   }
   emit(GlobalReply{global_tokens.front(), ok, ok ? to_bytes(in.rest()) : Bytes()});
-  global_tokens.pop_front();
+  global_tokens.pop();
   return {};
 }
 

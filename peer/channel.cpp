@@ -12,7 +12,7 @@ namespace {
 
 using Lane = channel::Lane;
 
-const ChannelInfo kNoInfo;
+const ChannelInfo kNoInfo{.service = {}, .headers = {}, .remote = std::make_shared<const PeerInfo>(), .type = {}};
 const Headers kNoHeaders;
 
 // Runs `task` on the state's Context: inline where that is safe, else soon.
@@ -279,7 +279,7 @@ Result<Channel> Channel::open(std::string service, OpenOptions options, Until un
   }
   return waiter.wait(until, [&] {
     const io::Context::Lock lock(state_->context());
-    if (child && child->phase == ChannelState::Phase::opening) child->on_opened = {};
+    if (child && child->phase == ChannelState::Phase::opening) child->on_opened.reset();
     if (child) child->reset(Code::cancelled, "the opener stopped waiting");
   });
 }

@@ -91,8 +91,11 @@ void ChannelState::opened(channel::Opened& e) {
   phase = Phase::open;
   if (abandoned_) return reset(Code::cancelled, "the opener stopped waiting");
   if (info.type == "session" && on_opened) return start_service();
-  if (on_opened) finish(on_opened, Result<Channel>(Channel(shared_from_this())));
-  on_opened = {};
+  if (on_opened) tell_opened(Channel(shared_from_this()));
+}
+
+void ChannelState::tell_opened(Result<Channel> channel) {
+  if (const auto done = std::move(on_opened)) finish(*done, std::move(channel));
 }
 
 void ChannelState::open_failed(const channel::OpenFailed& e) {
@@ -104,8 +107,7 @@ void ChannelState::open_failed(const channel::OpenFailed& e) {
   if (e.timed_out)
     words = "the other side did not answer the open of '" + escape(info.service) + "' in time";
   if (words.empty()) words = "the other side refused '" + escape(info.service) + "'";
-  finish(on_opened, Result<Channel>(Error(errc_of(e, code), std::move(words))));
-  on_opened = {};
+  tell_opened(Error(errc_of(e, code), std::move(words)));
 }
 
 void stop_waiting_for(const std::shared_ptr<ChannelState>& child) {
@@ -132,8 +134,7 @@ void ChannelState::start_service() {
   wire::Writer(payload).string(info.service);
   if (const Result<void> r = mux().request(id_, is_exec ? "exec" : "subsystem", true, payload);
       !r) {
-    finish(on_opened, Result<Channel>(r.error()));
-    on_opened = {};
+    tell_opened(r.error());
     reset(Code::internal, {});
   }
 }
@@ -141,14 +142,12 @@ void ChannelState::start_service() {
 void ChannelState::replied(bool ok) {
   if (!on_opened) return;
   if (ok) {
-    finish(on_opened, Result<Channel>(Channel(shared_from_this())));
+    tell_opened(Channel(shared_from_this()));
   } else {
-    finish(on_opened,
-           Result<Channel>(Error(Errc::no_such_service,
-                                 "the server refused to run '" + escape(info.service) + "'")));
+    tell_opened(Error(Errc::no_such_service,
+                      "the server refused to run '" + escape(info.service) + "'"));
     (void)close({}, {});
   }
-  on_opened = {};
 }
 
 // ---------------------------------------------------------------- a stock client's session
@@ -162,7 +161,7 @@ void ChannelState::requested(channel::Request& e) {
   if (e.type == "env") {
     const std::string_view name = reader.text();
     const std::string_view value = reader.text();
-    environment_bytes_ += e.payload.size();
+    environment_bytes_ += static_cast<std::uint32_t>(e.payload.size());
     const bool good = reader.end() && environment_bytes_ <= kMaxEnvironment;
     // What every ssh client sends unasked is not meant for the service.
     if (good && name != "LANG" && name.substr(0, 3) != "LC_")
@@ -190,7 +189,7 @@ void ChannelState::requested(channel::Request& e) {
   info.service = std::move(service);
   phase = Phase::incoming;
   owes_reply_ = e.want_reply;
-  const OpenRequest request{info.remote, info.service, info.headers, info.type};
+  const OpenRequest request{*info.remote, info.service, info.headers, info.type};
   ConnectionOwner* owner = connection_->owner();
   const Result<void> allowed =
       owner ? owner->authorize(request) : Result<void>(Errc::shutting_down);

@@ -18,11 +18,29 @@ constexpr std::size_t kSettleAt = 8 * 1024;
 }  // namespace
 
 ChannelState::ChannelState(std::shared_ptr<Connection> connection, channel::ChannelId id)
-    : connection_(std::move(connection)), id_(id) {
-  for (LaneState& l : lanes_) l.frames = channel::FrameReader(connection_->settings().max_frame);
-}
+    : connection_(std::move(connection)), id_(id) {}
 
 ChannelState::~ChannelState() = default;
+
+channel::FrameReader& ChannelState::frames(Lane l) {
+  std::unique_ptr<channel::FrameReader>& frames = lane(l).frames;
+  if (!frames) frames = std::make_unique<channel::FrameReader>(connection_->settings().max_frame);
+  return *frames;
+}
+
+bool ChannelState::is_mid_frame(Lane l) noexcept {
+  return lane(l).frames && lane(l).frames->is_mid_frame();
+}
+
+ChannelState::Children& ChannelState::children() {
+  if (!children_) children_ = std::make_unique<Children>();
+  return *children_;
+}
+
+ChannelState::Notices& ChannelState::notices() {
+  if (!notices_) notices_ = std::make_unique<Notices>();
+  return *notices_;
+}
 
 // ---------------------------------------------------------------- reading
 
@@ -104,7 +122,7 @@ Result<std::optional<Bytes>> ChannelState::take_frame(Lane l, ByteView have) {
     return std::optional<Bytes>(std::move(all));
   }
   std::size_t used = 0;
-  Result<std::optional<Bytes>> frame = lane(l).frames.take(have, used);
+  Result<std::optional<Bytes>> frame = frames(l).take(have, used);
   advance(l, used);
   if (!frame) reset(Code::resource_exhausted, "a frame longer than this side accepts");
   return frame;
@@ -121,7 +139,7 @@ Result<Bytes> ChannelState::try_read_frame(Lane l) {
     const ByteView have = unread(l);
     if (have.empty()) {
       if (!is_at_end(l)) return Errc::would_block;
-      if (lane(l).frames.is_mid_frame() && end_error().is(Errc::eof))
+      if (is_mid_frame(l) && end_error().is(Errc::eof))
         return Error(Errc::protocol, "the data ended inside a frame");
       return end_error();
     }
@@ -136,8 +154,7 @@ Result<Bytes> ChannelState::try_read_frame(Lane l) {
 Result<ByteView> ChannelState::peek_frame() {
   if (is_assembled_) return ByteView(assembled_);
   const ByteView have = unread(Lane::data);
-  LaneState& s = lane(Lane::data);
-  if (!closing_ && s.reads.empty() && !s.frames.is_mid_frame() && have.size() >= 4) {
+  if (!closing_ && lane(Lane::data).reads.empty() && !is_mid_frame(Lane::data) && have.size() >= 4) {
     const std::size_t size = wire::load_u32(have.data());
     if (size <= connection_->settings().max_frame && have.size() - 4 >= size) {
       framed_ = 4 + size;
@@ -204,15 +221,18 @@ void ChannelState::consume(std::size_t n) {
 }
 
 void ChannelState::on_readable(Task task) {
-  on_readable_ = std::move(task);
+  notices().readable = std::move(task);
   const Result<ByteView> now = peek();
-  if (on_readable_ && (now || !now.error().is(Errc::would_block)))
-    connection_->complete(std::exchange(on_readable_, {}));
+  if (now || !now.error().is(Errc::would_block)) notify(&Notices::readable);
+}
+
+void ChannelState::notify(Task Notices::*which) {
+  if (notices_ && (*notices_).*which) connection_->complete(std::exchange((*notices_).*which, {}));
 }
 
 void ChannelState::readable(Lane l) {
   progress_reads(l);
-  if (l == Lane::data && on_readable_) connection_->complete(std::exchange(on_readable_, {}));
+  if (l == Lane::data) notify(&Notices::readable);
 }
 
 // ---------------------------------------------------------------- writing
@@ -302,14 +322,13 @@ void ChannelState::writable() {
   queue_was_full_ = false;
   progress_writes(Lane::error);
   progress_writes(Lane::data);
-  if (on_writable_ && lane(Lane::data).writes.empty())
-    connection_->complete(std::exchange(on_writable_, {}));
+  if (lane(Lane::data).writes.empty()) notify(&Notices::writable);
 }
 
 void ChannelState::on_writable(Task task) {
-  on_writable_ = std::move(task);
-  if (on_writable_ && (!is_open() || wants_end_ || (!queue_was_full_ && mux().writable_bytes(id_, Lane::data) > 0)))
-    connection_->complete(std::exchange(on_writable_, {}));
+  notices().writable = std::move(task);
+  if (!is_open() || wants_end_ || (!queue_was_full_ && mux().writable_bytes(id_, Lane::data) > 0))
+    notify(&Notices::writable);
 }
 
 // ---------------------------------------------------------------- ending
@@ -332,7 +351,8 @@ Result<void> ChannelState::close(Status status, Headers trailers) {
   if (phase == Phase::closed) return {};
   if (phase != Phase::open) return reset(Code::cancelled, {}), Result<void>();
   if (trailers.wire_size() > channel::kMaxHeaderBytes) return Errc::header_too_large;
-  if (!wants_close_) wants_close_.emplace(std::move(status), std::move(trailers));
+  if (!wants_close_)
+    wants_close_ = std::make_unique<std::pair<Status, Headers>>(std::move(status), std::move(trailers));
   after_writes();
   return {};
 }
@@ -350,8 +370,8 @@ void ChannelState::reset(Code code, std::string_view message) {
 }
 
 void ChannelState::drop() {
-  on_readable_ = {};
-  on_writable_ = {};
+  // Outside of us: what a notice holds may be the last handle of another channel.
+  const std::unique_ptr<Notices> dropped = std::move(notices_);
   if (phase == Phase::closed) {
     if (!released_) {
       released_ = true;
@@ -377,9 +397,9 @@ void ChannelState::ended(channel::Closed& e) {
   const bool has_handle = phase == Phase::open && !closing_;
   phase = Phase::closed;
   if (e.error) {
-    end_.emplace(*e.error);
+    end_ = std::make_unique<const Result<Closed>>(*e.error);
   } else {
-    end_.emplace(Closed{std::move(e.status), std::move(e.trailers)});
+    end_ = std::make_unique<const Result<Closed>>(Closed{std::move(e.status), std::move(e.trailers)});
   }
   const Error why = end_error();
   for (LaneState& l : lanes_) {
@@ -389,14 +409,12 @@ void ChannelState::ended(channel::Closed& e) {
   }
   for (CloseWaiter& w : close_waiters_) finish(w.done, Result<Closed>(*end_));
   close_waiters_.clear();
-  for (Accept& a : accepts_) finish(a.done, Result<Channel>(why));
-  accepts_.clear();
-  attached_.clear();
+  if (const auto children = std::move(children_))
+    for (Accept& a : children->accepts) finish(a.done, Result<Channel>(why));
   readable(Lane::data);
   progress_reads(Lane::error);
-  if (on_writable_) connection_->complete(std::exchange(on_writable_, {}));
-  if (on_opened) finish(on_opened, Result<Channel>(why));
-  on_opened = {};
+  notify(&Notices::writable);
+  tell_opened(why);
   if (!has_handle) return drop();
   release_if_read();
 }
@@ -433,9 +451,10 @@ void ChannelState::fail_operations(const Error& error) {
     for (Write& w : l.writes) finish(w.done, Result<void>(error));
     l.writes.clear();
   }
-  for (Accept& a : accepts_) finish(a.done, Result<Channel>(error));
-  accepts_.clear();
-  for (const auto& child : std::exchange(attached_, {}))
+  const auto children = std::move(children_);
+  if (!children) return;
+  for (Accept& a : children->accepts) finish(a.done, Result<Channel>(error));
+  for (const auto& child : children->attached)
     child->refuse(Code::unavailable, "the channel it was attached to has closed");
 }
 
@@ -455,27 +474,25 @@ void ChannelState::withdraw(std::uint64_t operation) {
     if (cut) return reset(Code::deadline_exceeded, "a frame was cut off by its writer's deadline");
     return progress_writes(which);
   }
-  std::erase_if(accepts_, is_it);
+  if (children_) std::erase_if(children_->accepts, is_it);
   std::erase_if(close_waiters_, is_it);
 }
 
 // ---------------------------------------------------------------- channels on this channel
 
 void ChannelState::attach(std::shared_ptr<ChannelState> child) {
-  if (attached_.size() >= connection_->settings().accept_backlog)
+  if (children().attached.size() >= connection_->settings().accept_backlog)
     return child->refuse(Code::resource_exhausted, "too many channels wait to be accepted");
-  attached_.push_back(std::move(child));
+  children().attached.push_back(std::move(child));
   give_accepts();
 }
 
 std::uint64_t ChannelState::accept(Completion<Channel> done) {
   const std::uint64_t number = ++last_number_;
-  accepts_.push_back({number, std::move(done)});
   if (phase == Phase::closed || closing_) {
-    finish(accepts_.back().done,
-           Result<Channel>(end_error().is(Errc::eof) ? Error(Errc::closed) : end_error()));
-    accepts_.pop_back();
+    finish(done, Result<Channel>(end_error().is(Errc::eof) ? Error(Errc::closed) : end_error()));
   } else {
+    children().accepts.push_back({number, std::move(done)});
     give_accepts();
   }
   return number;
@@ -484,15 +501,15 @@ std::uint64_t ChannelState::accept(Completion<Channel> done) {
 // Confirming drives the connection, which may bring more channels and end up here again: both are
 // taken out of their queues first.
 void ChannelState::give_accepts() {
-  while (!accepts_.empty() && !attached_.empty()) {
-    const std::shared_ptr<ChannelState> child = std::move(attached_.front());
-    attached_.pop_front();
-    Accept accept = std::move(accepts_.front());
-    accepts_.pop_front();
+  while (children_ && !children_->accepts.empty() && !children_->attached.empty()) {
+    const std::shared_ptr<ChannelState> child = std::move(children_->attached.front());
+    children_->attached.pop_front();
+    Accept accept = std::move(children_->accepts.front());
+    children_->accepts.pop_front();
     if (Result<Channel> channel = child->confirm({})) {
       finish(accept.done, std::move(channel));
     } else {
-      accepts_.push_front(std::move(accept));  // its opener has gone
+      children().accepts.push_front(std::move(accept));  // its opener has gone
     }
   }
 }

@@ -11,6 +11,7 @@
 #include <list>
 #include <optional>
 #include <variant>
+#include <vector>
 
 namespace streamkit {
 
@@ -83,7 +84,7 @@ class ChannelState final : public std::enable_shared_from_this<ChannelState> {
   Headers response_headers;
   Phase phase = Phase::opening;
   bool is_native = true;      ///< channel@streamkit: the error lane has frames, close has a status
-  Completion<Channel> on_opened;
+  std::unique_ptr<Completion<Channel>> on_opened;  ///< while `opening`; a child's opener may take it away
 
   channel::ChannelId id() const noexcept { return id_; }
   const std::shared_ptr<Connection>& connection() const noexcept { return connection_; }
@@ -119,16 +120,26 @@ class ChannelState final : public std::enable_shared_from_this<ChannelState> {
     std::uint64_t number;
     Completion<Closed> done;
   };
+  // Most channels never have channels on them, and are not waited for.
+  struct Children {
+    std::list<Accept> accepts;
+    std::list<std::shared_ptr<ChannelState>> attached;
+  };
+  struct Notices {
+    Task readable, writable;
+  };
   // Reading goes through a view of what the multiplexer holds; what was read of it is given back
   // from time to time, not for every frame.
   struct LaneState {
     std::list<Read> reads;
     std::list<Write> writes;
-    channel::FrameReader frames;
+    std::unique_ptr<channel::FrameReader> frames;  // once frames are read
     ByteView ahead;         // peeked and not read yet
     std::size_t taken = 0;  // read and not given back yet
   };
 
+  channel::FrameReader& frames(Lane l);
+  bool is_mid_frame(Lane l) noexcept;
   LaneState& lane(Lane l) noexcept { return lanes_[static_cast<std::size_t>(l)]; }
   channel::Multiplexer& mux() const noexcept { return connection_->mux(); }
   ByteView unread(Lane l);
@@ -152,6 +163,11 @@ class ChannelState final : public std::enable_shared_from_this<ChannelState> {
   void release_if_read();
   void start_service();
 
+  void tell_opened(Result<Channel> channel);
+  Children& children();
+  Notices& notices();
+  void notify(Task Notices::*which);
+
   template <class T>
   void finish(Completion<T>& done, Result<T> result) {
     connection_->complete([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
@@ -159,24 +175,25 @@ class ChannelState final : public std::enable_shared_from_this<ChannelState> {
 
   const std::shared_ptr<Connection> connection_;
   const channel::ChannelId id_;
+  std::uint32_t environment_bytes_ = 0;  // of a stock client's session
   std::uint64_t last_number_ = 0;
   std::array<LaneState, 2> lanes_;
   Bytes assembled_;           // a frame that did not lie together, for peek_frame()
   std::size_t framed_ = 0;    // bytes of the frame that peek_frame() showed where it lies
+  std::unique_ptr<Children> children_;
+  std::vector<CloseWaiter> close_waiters_;
+  std::unique_ptr<const Result<Closed>> end_;
+  std::unique_ptr<Notices> notices_;
   bool is_assembled_ = false;
-  std::list<Accept> accepts_;
-  std::list<std::shared_ptr<ChannelState>> attached_;
-  std::list<CloseWaiter> close_waiters_;
-  std::optional<Result<Closed>> end_;
-  Task on_readable_, on_writable_;
   bool queue_was_full_ = false;  // and Writable has not come since
   bool closing_ = false, wants_end_ = false, sent_end_ = false, released_ = false, abandoned_ = false;
-  std::optional<std::pair<Status, Headers>> wants_close_;
+  std::unique_ptr<std::pair<Status, Headers>> wants_close_;
   // stock sessions
-  std::size_t environment_bytes_ = 0;
   OpenForm session_form_ = OpenForm::session_subsystem;  // ours: exec or subsystem
   bool owes_reply_ = false;  // to the request that started the service
 };
+
+static_assert(sizeof(ChannelState) <= 456, "an idle channel is promised to cost less than 1 KiB");
 
 /// The opener of `child` has given up: when it opens after all, it is reset. Nothing for nullptr.
 void stop_waiting_for(const std::shared_ptr<ChannelState>& child);

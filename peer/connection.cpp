@@ -18,6 +18,8 @@ constexpr std::chrono::microseconds kGather{100};
 constexpr std::size_t kGatherBytes = 32 * 1024;
 constexpr int kUngathered = 2;
 
+constexpr std::string_view kDirectTcp = "direct-tcpip", kDirectLocal = "direct-streamlocal@openssh.com";
+
 }  // namespace
 
 Connection::Connection(std::shared_ptr<io::Context> context, ConnectionOwner* owner, Settings settings)
@@ -27,12 +29,14 @@ Connection::Connection(std::shared_ptr<io::Context> context, ConnectionOwner* ow
       mux_(port_, settings_.channels),
       timer_(*context_),
       gather_(*context_) {
-  info_.link = settings_.id;
-  info_.endpoint = settings_.endpoint;
-  info_.address = settings_.address;
-  info_.outgoing = settings_.outgoing;
-  info_.native = settings_.is_inproc;
-  info_.key = settings_.inproc_key;
+  change_info([this](PeerInfo& info) {
+    info.link = settings_.id;
+    info.endpoint = settings_.endpoint;
+    info.address = settings_.address;
+    info.outgoing = settings_.outgoing;
+    info.native = settings_.is_inproc;
+    info.key = settings_.inproc_key;
+  });
   native_ = settings_.is_inproc;
 }
 
@@ -251,7 +255,7 @@ std::shared_ptr<ChannelState> Connection::open(std::string service, OpenOptions 
   Result<channel::ChannelId> id = Errc::closed;
   Bytes extra;
   wire::Writer writer(extra);
-  std::string type(channel::kChannelType);
+  std::string_view type = channel::kChannelType;
   switch (options.form) {
     case OpenForm::channel: {
       if (!native_) {
@@ -273,7 +277,7 @@ std::shared_ptr<ChannelState> Connection::open(std::string service, OpenOptions 
       id = mux_.open(type, {}, now, options.priority);
       break;
     case OpenForm::direct_tcpip: {
-      type = "direct-tcpip";
+      type = kDirectTcp;
       const std::size_t colon = service.rfind(':');
       unsigned long port = 0;
       if (colon != std::string::npos) port = std::strtoul(service.c_str() + colon + 1, nullptr, 10);
@@ -286,7 +290,7 @@ std::shared_ptr<ChannelState> Connection::open(std::string service, OpenOptions 
       break;
     }
     case OpenForm::direct_streamlocal:
-      type = "direct-streamlocal@openssh.com";
+      type = kDirectLocal;
       writer.string(service).string("").u32(0);
       id = mux_.open(type, extra, now, options.priority);
       break;
@@ -297,7 +301,7 @@ std::shared_ptr<ChannelState> Connection::open(std::string service, OpenOptions 
     return nullptr;
   }
   const std::shared_ptr<ChannelState> state = add(*id);
-  state->on_opened = std::move(done);
+  if (done) state->on_opened = std::make_unique<Completion<Channel>>(std::move(done));
   state->is_native = options.form == OpenForm::channel;
   state->info.service = service;
   state->info.headers = options.headers;
@@ -319,7 +323,7 @@ std::shared_ptr<ChannelState> Connection::open_forwarded(const ForwardRequest& g
   } else {
     writer.u32(port).string(originator_host).u32(originator_port);
   }
-  const std::string type = granted.is_path ? "forwarded-streamlocal@openssh.com" : "forwarded-tcpip";
+  const std::string_view type = granted.is_path ? "forwarded-streamlocal@openssh.com" : "forwarded-tcpip";
   const Result<channel::ChannelId> id =
       is_down() ? Result<channel::ChannelId>(Errc::connection_lost) : mux_.open(type, extra, io::now());
   if (!id) {
@@ -327,7 +331,7 @@ std::shared_ptr<ChannelState> Connection::open_forwarded(const ForwardRequest& g
     return nullptr;
   }
   const std::shared_ptr<ChannelState> state = add(*id);
-  state->on_opened = std::move(done);
+  if (done) state->on_opened = std::make_unique<Completion<Channel>>(std::move(done));
   state->is_native = false;
   state->info.service = granted.bind;
   state->info.type = type;
@@ -342,21 +346,23 @@ void Connection::handle(channel::Opening& e) {
 
   ChannelInfo info;
   info.remote = info_;
-  info.type = e.type;
   if (e.info) {
+    info.type = channel::kChannelType;
     info.service = std::move(e.info->service);
     info.headers = std::move(e.info->headers);
     info.framed = e.info->framed;
     info.deadline = std::chrono::milliseconds(e.info->deadline_ms);
   } else {
     wire::Reader reader(e.extra);
-    if (e.type == "direct-tcpip") {
+    if (e.type == kDirectTcp) {
+      info.type = kDirectTcp;
       info.service = std::string(reader.text());
       const std::uint32_t port = reader.u32();
       info.headers.add("port", std::to_string(port));
       info.headers.add("originator", std::string(reader.text()));
       if (reader.u32() > 65535 || port > 65535) reader.fail();
-    } else if (e.type == "direct-streamlocal@openssh.com") {
+    } else if (e.type == kDirectLocal) {
+      info.type = kDirectLocal;
       info.service = std::string(reader.text());
       while (info.service.starts_with('/')) info.service.erase(0, 1);
       reader.string();
@@ -369,7 +375,7 @@ void Connection::handle(channel::Opening& e) {
   }
   Result<void> allowed;  // the ends of a pair have nobody to ask
   if (!owner_ && !settings_.skips_hello) allowed = Errc::shutting_down;
-  if (owner_) allowed = owner_->authorize(OpenRequest{info_, info.service, info.headers, info.type});
+  if (owner_) allowed = owner_->authorize(OpenRequest{*info_, info.service, info.headers, info.type});
   if (!allowed) return refuse(channel::OpenFailure::prohibited, "permission_denied: " + allowed.error().message());
   const std::shared_ptr<ChannelState> parent = e.parent ? find(*e.parent) : nullptr;
   if (e.parent && (!parent || !parent->is_open()))
@@ -397,7 +403,7 @@ void Connection::handle_session_open(channel::Opening& e) {
 Result<void> Connection::judge_host_key(const crypto::PublicKey& key) {
   if (!owner_) return Errc::shutting_down;
   const Result<void> verdict = owner_->judge_host_key(*this, key);
-  if (verdict) info_.key = key;
+  if (verdict) change_info([&](PeerInfo& info) { info.key = key; });
   return verdict;
 }
 
@@ -414,16 +420,18 @@ void Connection::link_banner(const std::string& text) {
 }
 
 void Connection::link_authenticated(const std::string& user, const crypto::PublicKey& key) {
-  if (const ssh::ConnectionInfo* ssh = link_->info()) {
-    info_.software = escape(ssh->remote_version, 255);
-    info_.cipher = ssh->cipher_out;
-    info_.cipher_by = ssh->cipher_out_by;
-  }
-  info_.native = native_;
-  if (!settings_.outgoing) {
-    info_.name = user;
-    info_.key = key;
-  }
+  change_info([&](PeerInfo& info) {
+    if (const ssh::ConnectionInfo* ssh = link_->info()) {
+      info.software = escape(ssh->remote_version, 255);
+      info.cipher = ssh->cipher_out;
+      info.cipher_by = ssh->cipher_out_by;
+    }
+    info.native = native_;
+    if (!settings_.outgoing) {
+      info.name = user;
+      info.key = key;
+    }
+  });
   if (native_) {
     phase_ = Phase::hello;
     send_hello();
@@ -468,7 +476,7 @@ void Connection::handle_hello(const channel::GlobalRequest& e) {
 }
 
 void Connection::accept_hello(const channel::Hello& hello) {
-  info_.name = hello.peer_name;
+  change_info([&](PeerInfo& info) { info.name = hello.peer_name; });
   max_frame_remote_ = hello.max_frame == 0 ? 0xffffffff : hello.max_frame;
   if (hello_heard_ && hello_token_ == 0) go_up();
 }
@@ -478,8 +486,8 @@ void Connection::handle(channel::GlobalReply& e) {
   if (e.token == ping_token_ && ping_token_ != 0) {
     ping_token_ = 0;
     pings_missed_ = 0;
-    info_.round_trip = io::now() - ping_sent_;
-    mux_.set_round_trip(info_.round_trip);
+    change_info([this](PeerInfo& info) { info.round_trip = io::now() - ping_sent_; });
+    mux_.set_round_trip(info_->round_trip);
     return;
   }
   if (e.token != hello_token_ || phase_ != Phase::hello) return;
@@ -497,7 +505,7 @@ void Connection::go_up() {
   if (phase_ == Phase::up || phase_ == Phase::down) return;
   phase_ = Phase::up;
   was_up_ = true;
-  info_.native = native_;
+  if (info_->native != native_) change_info([this](PeerInfo& info) { info.native = native_; });
   if (owner_) owner_->connection_up(*this);
 }
 
@@ -508,7 +516,7 @@ void Connection::handle(channel::GlobalRequest& e) {
   };
   if (e.type == "keepalive@openssh.com") return reply(true);
   ForwardRequest forward;
-  forward.from = info_;
+  forward.from = *info_;
   forward.cancel = e.type.starts_with("cancel-");
   const std::string_view type = std::string_view(e.type).substr(forward.cancel ? 7 : 0);
   forward.is_path = type == "streamlocal-forward@openssh.com";

@@ -97,8 +97,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
 
   const Settings& settings() const noexcept { return settings_; }
   const std::shared_ptr<io::Context>& context() const noexcept { return context_; }
-  PeerInfo& info() noexcept { return info_; }
-  const PeerInfo& info() const noexcept { return info_; }
+  const PeerInfo& info() const noexcept { return *info_; }
   /// What SSH says about the link; nullptr in process and before there is a link.
   const ssh::ConnectionInfo* ssh() const { return link_ ? link_->info() : nullptr; }
   bool is_up() const noexcept { return phase_ == Phase::up; }
@@ -143,11 +142,18 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   void on_timer();
   std::shared_ptr<ChannelState> find(channel::ChannelId id) const;
   std::shared_ptr<ChannelState> add(channel::ChannelId id);
+  // Who read it may be on any thread, so it is never changed in place.
+  template <class Change>
+  void change_info(Change&& change) {
+    auto changed = std::make_shared<PeerInfo>(*info_);
+    change(*changed);
+    info_ = std::move(changed);
+  }
 
   const std::shared_ptr<io::Context> context_;
   ConnectionOwner* owner_;
   Settings settings_;
-  PeerInfo info_;
+  std::shared_ptr<const PeerInfo> info_ = std::make_shared<const PeerInfo>();  // the channels have it too
   // The port must outlive the multiplexer's use of it, and the multiplexer every channel's.
   struct Port final : channel::PayloadPort {
     Link* link = nullptr;
@@ -176,5 +182,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   int pings_missed_ = 0;
   TimePoint ping_sent_{};
 };
+
+static_assert(sizeof(Connection) <= 704, "an idle connection is promised to cost less than 16 KiB");
 
 }  // namespace streamkit

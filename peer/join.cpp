@@ -75,7 +75,7 @@ class ChannelStream final : public io::Stream {
   io::Address local_address() const override { return {}; }
   io::Address remote_address() const override {
     io::Address a;
-    if (state_) a.host = state_->info.remote.address;
+    if (state_) a.host = state_->info.remote->address;
     return a;
   }
 

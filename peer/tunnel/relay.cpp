@@ -75,7 +75,7 @@ void serve_client(const std::shared_ptr<Registry>& registry, Duration open_timeo
   const auto channel = std::make_shared<Channel>();
   Wish wish;
   wish.kind = kind;
-  wish.from = info.remote;
+  wish.from = *info.remote;
   wish.name = info.headers.get_or(kNameHeader, {});
   wish.target = info.headers.get_or(kTargetHeader, {});
   wish.host_header = info.headers.get_or(kHostHeader, {});

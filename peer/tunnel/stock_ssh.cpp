@@ -134,7 +134,7 @@ void StockClients::disconnected(const PeerInfo& who, const Error& why) {
 // ------------------------------------------------------------------------------------- sessions
 
 void StockClients::session(Incoming incoming) {
-  const std::uint64_t link = incoming.info().remote.link;
+  const std::uint64_t link = incoming.info().remote->link;
   if (incoming.info().type != "session")
     return incoming.refuse(Code::not_found, "for stock ssh clients only");
   Client& client = clients_[link];

@@ -12,7 +12,7 @@
 namespace streamkit::crypto {
 namespace {
 
-constexpr std::size_t kPoolSize = 4096;
+constexpr std::size_t kPoolSize = 512;
 
 class SystemRandom final : public Random {
  public:

@@ -32,11 +32,15 @@ AuthStep AuthClient::start() {
   return step;
 }
 
-void AuthClient::set_extensions(const Extensions& extensions) {
+Result<AuthStep> AuthClient::handle_extensions(const Extensions& extensions) {
   for (const auto& [name, value] : extensions) {
     if (name == kExtServerSigAlgs) sig_algs_ = split(value);
     if (name == kExtHostBound) bound_ = value == "0";
   }
+  if (!service_asked_ || service_ || !pending_.empty() || config_->identities.empty() ||
+      !contains(sig_algs_, algorithm_for(config_->identities.front())))
+    return AuthStep();
+  return next();
 }
 
 Result<AuthStep> AuthClient::handle_service_accept(ByteView payload) {
@@ -45,7 +49,7 @@ Result<AuthStep> AuthClient::handle_service_accept(ByteView payload) {
   if (!service_asked_ || service_ || *name != kServiceAuth)
     return Error(Errc::protocol, "a service was accepted that was not asked for");
   service_ = true;
-  return next();
+  return pending_.empty() ? next() : Result<AuthStep>(AuthStep());
 }
 
 bool AuthClient::is_allowed(std::string_view method) const {
@@ -111,7 +115,7 @@ Result<AuthStep> AuthClient::attempt_failed() {
 }
 
 Result<AuthStep> AuthClient::handle_failure(ByteView payload) {
-  if (pending_.empty()) return Error(Errc::protocol, "a refusal of nothing we asked for");
+  if (!is_pending()) return Error(Errc::protocol, "a refusal of nothing we asked for");
   Result<UserauthFailure> failure = read_userauth_failure(payload);
   if (!failure) return failure.error();
   methods_.assign(failure->methods.begin(), failure->methods.end());
@@ -120,7 +124,7 @@ Result<AuthStep> AuthClient::handle_failure(ByteView payload) {
 }
 
 Result<AuthStep> AuthClient::handle_success(ByteView payload) {
-  if (pending_.empty()) return Error(Errc::protocol, "authentication succeeded without a request");
+  if (!is_pending()) return Error(Errc::protocol, "authentication succeeded without a request");
   if (payload.size() != 1) return malformed("USERAUTH_SUCCESS");
   const std::string method(std::exchange(pending_, {}));
   wipe(std::as_writable_bytes(std::span(config_->password)));

@@ -20,8 +20,9 @@ class AuthClient {
 
   /// Asks for the service. Only after the host key was accepted and keys are on in both directions.
   AuthStep start();
-  /// What the server's EXT_INFO said.
-  void set_extensions(const Extensions& extensions);
+  /// What the server's EXT_INFO said. Once it has named its signature algorithms the first key is
+  /// offered at once, behind the request for the service: that saves a round trip.
+  Result<AuthStep> handle_extensions(const Extensions& extensions);
 
   Result<AuthStep> handle_service_accept(ByteView payload);
   Result<AuthStep> handle_failure(ByteView payload);
@@ -31,7 +32,7 @@ class AuthClient {
   Result<AuthStep> handle_method_reply(ByteView payload);
 
   /// A request of ours is unanswered (RFC 8308 section 2.4: the server may send EXT_INFO then).
-  bool is_pending() const noexcept { return !pending_.empty(); }
+  bool is_pending() const noexcept { return service_ && !pending_.empty(); }
 
  private:
   Result<AuthStep> next();

@@ -32,7 +32,7 @@ class InputQueue {
   /// next one.
   static constexpr std::size_t kReadsPerSlab = 4;
   /// Reads of at most this many bytes get slabs of their own size: an idle link has one.
-  static constexpr std::size_t kSmallRead = 4 * 1024;
+  static constexpr std::size_t kSmallRead = 2 * 1024;
 
  private:
   struct Slab {

@@ -28,7 +28,25 @@ Result<Bytes> Kex::start(Random& random) {
   Cookie cookie{};
   if (auto filled = random.fill(cookie); !filled) return filled.error();
   our_init_ = write_kexinit(*context_.proposal, context_.role, is_first(), cookie);
+  // Most servers take what a client likes best: its key is made while the server is still waking
+  // up. Where that fails it is tried again, and says why, when it is what was agreed on.
+  if (is_client() && !context_.proposal->kex.empty())
+    (void)make_method(context_.proposal->kex.front());
   return our_init_;
+}
+
+Result<void> Kex::make_method(const std::string& name) {
+  Result<std::unique_ptr<crypto::KexMethod>> method = crypto::make_kex_method(name);
+  if (!method) return method.error();
+  if (is_client()) {
+    Result<Bytes> blob = (*method)->init();
+    if (!blob) return blob.error();
+    client_blob_ = std::move(*blob);
+  }
+  method_ = std::move(*method);
+  method_name_ = name;
+  hash_kind_ = method_->hash();
+  return {};
 }
 
 State Kex::state() const noexcept {
@@ -53,15 +71,9 @@ Result<Bytes> Kex::handle_kexinit(ByteView payload) {
     if (auto safe = check_safe(); !safe) return safe.error();
   skip_guess_ = theirs_.follows && !agreed_.guess_was_right;
 
-  Result<std::unique_ptr<crypto::KexMethod>> method = crypto::make_kex_method(agreed_.kex);
-  if (!method) return method.error();
-  method_ = std::move(*method);
-  hash_kind_ = method_->hash();
-  if (!is_client()) return Bytes();
-  Result<Bytes> blob = method_->init();
-  if (!blob) return blob.error();
-  client_blob_ = std::move(*blob);
-  return write_kex_init(client_blob_);
+  if (method_name_ != agreed_.kex)
+    if (auto made = make_method(agreed_.kex); !made) return made.error();
+  return is_client() ? write_kex_init(client_blob_) : Bytes();
 }
 
 Result<void> Kex::check_safe() const {

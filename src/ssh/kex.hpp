@@ -66,6 +66,7 @@ class Kex {
 
  private:
   bool is_client() const noexcept { return context_.role == Role::client; }
+  Result<void> make_method(const std::string& name);
   Result<void> make_hash(ByteView client_blob, ByteView server_blob);
   Result<crypto::DirectionKeys> derive(bool to_server, const crypto::CipherInfo& cipher,
                                        const crypto::MacInfo* mac) const;
@@ -76,6 +77,7 @@ class Kex {
   Proposal theirs_;
   Agreement agreed_;
   std::unique_ptr<crypto::KexMethod> method_;
+  std::string method_name_;
   crypto::Hash hash_kind_{};
   Bytes client_blob_, host_key_, hash_;
   SecretBytes secret_;

@@ -144,7 +144,9 @@ Transport::Impl::Impl(Role role, Config config, Proposal proposal, std::string i
       our_ident_(std::move(ident)),
       ident_reader_(role),
       opener_(config_.limits.max_packet_before_auth),
-      rekey_(config_.limits) {}
+      rekey_(config_.limits) {
+  static_assert(sizeof(Impl) <= 1792, "an idle connection is promised to cost less than 16 KiB");
+}
 
 Transport::Impl::~Impl() {
   wipe(std::as_writable_bytes(std::span(config_.password)));
@@ -287,7 +289,7 @@ Result<void> Transport::Impl::perform(AuthStep step) {
   if (!step.failed || delay <= Duration::zero() || now_ >= after(request_at_, delay))
     return perform_now(std::move(step));
   delayed_until_ = after(request_at_, delay);
-  delayed_ = std::move(step);
+  delayed_ = std::make_unique<AuthStep>(std::move(step));
   return {};
 }
 
@@ -302,6 +304,7 @@ Result<void> Transport::Impl::perform_now(AuthStep step) {
   opener_.set_max_packet(config_.limits.max_packet);
   unimplemented_ = 0;
   authenticated_unseen_ = true;
+  auth_client_.reset();
   events_.emplace_back(std::move(*step.success));
   return check_rekey();
 }
@@ -353,7 +356,8 @@ void Transport::Impl::consume_output(std::size_t size) noexcept {
   const bool small =
       std::exchange(output_peak_, 0) < out_.capacity() / 8 && out_.capacity() > kReadLarge / 2;
   small_outputs_ = small ? small_outputs_ + 1 : 0;
-  if (small_outputs_ >= kSmallUsesBeforeShrink) {
+  const bool was_handshake = phase_ == Phase::open && std::exchange(handshake_output_, false);
+  if (was_handshake || small_outputs_ >= kSmallUsesBeforeShrink) {
     small_outputs_ = 0;
     out_ = ByteQueue(output_kept());
   }

@@ -25,7 +25,7 @@
 
 namespace streamkit::ssh {
 
-inline constexpr std::size_t kReadSmall = 4 * 1024;     ///< room offered to an idle stream
+inline constexpr std::size_t kReadSmall = InputQueue::kSmallRead;     ///< room offered to an idle stream
 inline constexpr std::size_t kReadLarge = 64 * 1024;    ///< and to a busy one: it stays in the cache
 inline constexpr int kMaxUnimplementedBeforeAuth = 16;  ///< packets we answer with UNIMPLEMENTED
 inline constexpr int kMaxUnimplemented = 1024;          ///< and per set of keys afterwards
@@ -122,7 +122,7 @@ class Transport::Impl {
 
   Role role_;
   Config config_;
-  Proposal proposal_;
+  std::optional<Proposal> proposal_;  // ours, while keys are exchanged
   crypto::BufferedRandom random_;
   TimePoint now_, started_at_;
 
@@ -132,6 +132,7 @@ class Transport::Impl {
   int small_reads_ = 0;
   std::size_t output_peak_ = 0;
   int small_outputs_ = 0;
+  bool handshake_output_ = true;  // out_ has the size that the handshake needed
   bool eof_ = false;
   struct Ready {
     std::size_t at = 0, size = 0, packet = 0;
@@ -159,9 +160,10 @@ class Transport::Impl {
   RekeyLimits rekey_;
   HeldPayloads held_;
 
-  std::optional<AuthServer> auth_server_;
-  std::optional<AuthClient> auth_client_;
-  std::optional<AuthStep> delayed_;  // a refusal that waits for its time
+  // What only authentication needs does not stay with an idle connection.
+  std::unique_ptr<AuthServer> auth_server_;
+  std::unique_ptr<AuthClient> auth_client_;
+  std::unique_ptr<AuthStep> delayed_;  // a refusal that waits for its time
   TimePoint delayed_until_{}, request_at_{};
   int ext_infos_ = 0, unimplemented_ = 0;
   bool first_after_new_keys_ = false;  // the next packet is the one where EXT_INFO may stand

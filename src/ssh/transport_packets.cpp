@@ -165,9 +165,10 @@ Result<void> Transport::Impl::handle_ext_info(ByteView payload) {
   Result<Extensions> entries = read_ext_info(payload);
   if (!entries) return entries.error();
   only_success_next_ = !at_start;
-  if (auth_client_) auth_client_->set_extensions(*entries);
+  Result<AuthStep> step = auth_client_ ? auth_client_->handle_extensions(*entries) : AuthStep();
+  if (!step) return step.error();
   events_.emplace_back(ExtensionsReceived{std::move(*entries)});
-  return {};
+  return perform(std::move(*step));
 }
 
 Result<void> Transport::Impl::handle_ping(ByteView payload) {
@@ -179,10 +180,15 @@ Result<void> Transport::Impl::handle_ping(ByteView payload) {
 // ---- the key exchange
 
 Result<void> Transport::Impl::begin_exchange() {
+  if (!proposal_) {
+    Result<Proposal> again = make_proposal(role_, config_);
+    if (!again) return again.error();
+    proposal_ = std::move(*again);
+  }
   KexContext context;
   context.role = role_;
   context.config = &config_;
-  context.proposal = &proposal_;
+  context.proposal = &*proposal_;
   context.our_ident = our_ident_;
   context.their_ident = their_ident_;
   context.session_id = session_id_;
@@ -269,6 +275,7 @@ Result<void> Transport::Impl::handle_new_keys(ByteView payload) {
 
 Result<void> Transport::Impl::finish_exchange() {
   const std::unique_ptr<Kex> kex = std::move(kex_);
+  proposal_.reset();
   const Agreement& agreed = kex->agreed();
   const bool client = role_ == Role::client;
   info_.kex = agreed.kex;
@@ -287,10 +294,10 @@ Result<void> Transport::Impl::finish_exchange() {
   phase_ = Phase::auth;
   first_after_new_keys_ = true;
   if (!client) {
-    auth_server_.emplace(config_, session_id_, host_key_);
+    auth_server_ = std::make_unique<AuthServer>(config_, session_id_, host_key_);
     return {};
   }
-  auth_client_.emplace(config_, session_id_, host_key_);
+  auth_client_ = std::make_unique<AuthClient>(config_, session_id_, host_key_);
   return perform(auth_client_->start());
 }
 

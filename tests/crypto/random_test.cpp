@@ -34,17 +34,17 @@ TEST(SystemRandom, gives_other_bytes_every_time) {
   EXPECT_TRUE(system_random().fill({}));
 }
 
-TEST(BufferedRandom, draws_4_kib_at_a_time_and_gives_each_byte_once) {
+TEST(BufferedRandom, draws_512_bytes_at_a_time_and_gives_each_byte_once) {
   Counting source;
   BufferedRandom pool(source);
   Bytes all;
-  for (int i = 0; i < 512; ++i) {
+  for (int i = 0; i < 64; ++i) {
     Bytes piece(8);
     ASSERT_TRUE(pool.fill(piece));
     append(all, piece);
   }
   EXPECT_EQ(source.calls, 1u);
-  EXPECT_EQ(source.bytes, 4096u);
+  EXPECT_EQ(source.bytes, 512u);
   for (std::size_t i = 0; i < all.size(); ++i) ASSERT_EQ(all[i], std::byte((i + 1) & 0xff)) << i;
   Bytes one(1);
   ASSERT_TRUE(pool.fill(one));
@@ -64,7 +64,7 @@ TEST(BufferedRandom, goes_straight_to_the_source_for_a_large_piece) {
 TEST(BufferedRandom, gives_nothing_old_when_the_source_fails) {
   Counting source;
   BufferedRandom pool(source);
-  Bytes piece(4000);
+  Bytes piece(400);
   ASSERT_TRUE(pool.fill(piece));
   source.broken = true;
   Bytes more(200), rest(50);

@@ -544,6 +544,35 @@ TEST(AuthClient, chooses_the_rsa_algorithm_that_the_server_names) {
   }
 }
 
+TEST(AuthClient, offers_a_key_before_the_service_is_accepted_once_it_knows_what_the_server_verifies) {
+  for (const bool named : {true, false}) {
+    RawPeer peer = RawPeer::server();
+    peer.reach(State::auth);
+    peer.send(write_ext_info(
+        {{std::string(kExtServerSigAlgs), named ? "ssh-ed25519" : "ecdsa-sha2-nistp256"}}));
+    EXPECT_EQ(peer.count(kMsgUserauthRequest), named ? 1u : 0u);
+    peer.send(write_text_message(kMsgServiceAccept, kServiceAuth));
+    EXPECT_EQ(peer.count(kMsgUserauthRequest), 1u);
+    peer.send(kMsgUserauthSuccess);
+    EXPECT_TRUE(peer.engine.has("authenticated"));
+  }
+}
+
+TEST(AuthClient, believes_no_answer_before_the_service_is_accepted) {
+  for (const bool success : {true, false}) {
+    RawPeer peer = RawPeer::server();
+    peer.reach(State::auth);
+    peer.send(write_ext_info({{std::string(kExtServerSigAlgs), "ssh-ed25519"}}));
+    ASSERT_EQ(peer.count(kMsgUserauthRequest), 1u);
+    if (success) {
+      peer.send(kMsgUserauthSuccess);
+    } else {
+      peer.send(write_userauth_failure({"password"}, false));
+    }
+    expect_end(peer, 2);
+  }
+}
+
 TEST(AuthClient, a3_believes_only_answers_to_what_it_asked) {
   RawPeer failure = RawPeer::server();
   failure.reach(State::auth);

@@ -55,6 +55,27 @@ TEST(TransportPair, connects_authenticates_and_carries_payloads) {
   expect_echo(pair);
 }
 
+TEST(TransportPair, is_authenticated_after_three_flights_of_each_side) {
+  TransportPair pair;
+  int client = 0, server = 0;
+  pair.wire = [&](bool from_client, Bytes&) { ++(from_client ? client : server); };
+  pair.drive();
+  ASSERT_TRUE(pair.is_open());
+  EXPECT_EQ(client, 3);  // KEXINIT; the method's message; NEWKEYS, the service and the signature
+  EXPECT_EQ(server, 3);  // KEXINIT; the method's reply, NEWKEYS and EXT_INFO; both answers
+}
+
+TEST(TransportPair, agrees_on_another_key_exchange_than_the_one_the_client_likes_best) {
+  Config client = client_config(), server = server_config();
+  client.algorithms.kex = {"curve25519-sha256", "ecdh-sha2-nistp384"};
+  server.algorithms.kex = {"ecdh-sha2-nistp384"};
+  TransportPair pair(std::move(client), std::move(server));
+  pair.drive();
+  ASSERT_TRUE(pair.is_open());
+  EXPECT_EQ(pair.server.transport.info().kex, "ecdh-sha2-nistp384");
+  expect_echo(pair);
+}
+
 TEST(TransportPair, works_with_every_key_exchange_and_host_key) {
   const crypto::KeyType types[] = {crypto::KeyType::ed25519, crypto::KeyType::ecdsa_p256,
                                    crypto::KeyType::ecdsa_p384, crypto::KeyType::ecdsa_p521,

@@ -32,7 +32,7 @@ class Fifo {
     if (!empty()) return;
     items_.clear();
     first_ = 0;
-    if (items_.capacity() > kKept) std::vector<T>().swap(items_);
+    if (items_.capacity() * sizeof(T) > kKept) std::vector<T>().swap(items_);
   }
   void clear() noexcept {
     std::vector<T>().swap(items_);
@@ -57,7 +57,7 @@ class Fifo {
 
  private:
   static constexpr std::size_t kCompactFrom = 16;
-  static constexpr std::size_t kKept = 64;  // items; a burst's memory goes with the burst
+  static constexpr std::size_t kKept = 1024;  // bytes; a burst's memory goes with the burst
 
   void compact() {
     items_.erase(items_.begin(), begin());

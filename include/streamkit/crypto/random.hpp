@@ -8,7 +8,7 @@ namespace streamkit::crypto {
 /// RAND_bytes. Thread-safe, shared, lives for the whole program.
 Random& system_random() noexcept;
 
-/// RAND_bytes drawn 4 KiB at a time, for padding and cookies: a packet must not cost a call into the
+/// RAND_bytes drawn 512 bytes at a time, for padding and cookies: a packet must not cost a call into the
 /// generator. One owner, one thread.
 class BufferedRandom final : public Random {
  public:

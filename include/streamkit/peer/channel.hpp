@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace streamkit::io {
 class Context;
@@ -43,8 +44,8 @@ struct PeerInfo {
 struct ChannelInfo {
   std::string service;
   Headers headers;
-  PeerInfo remote;
-  std::string type;                ///< SSH channel type
+  std::shared_ptr<const PeerInfo> remote;  ///< as it was when the channel was opened; never null in a channel's info
+  std::string_view type;           ///< SSH channel type, "channel@streamkit"; static text
   bool framed = false;
   Duration deadline{};             ///< the opener's wish; 0: none
 };

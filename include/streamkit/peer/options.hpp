@@ -69,7 +69,7 @@ struct OpenRequest {
   const PeerInfo& from;
   const std::string& service;
   const Headers& headers;
-  const std::string& type;  ///< SSH channel type
+  std::string_view type;  ///< SSH channel type
 };
 
 struct PeerOptions {
