@@ -156,6 +156,14 @@ bool Connection::kick_later(std::size_t written) {
   return true;
 }
 
+void Connection::kick_soon() {
+  if (driving_ || draining_) {
+    again_ = true;
+  } else {
+    post_work();
+  }
+}
+
 void Connection::kick_if_needed() {
   if (mux_.has_events() || (link_ && link_->has_output())) kick();
 }

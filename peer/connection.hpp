@@ -86,6 +86,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   void complete(Task task);
   /// After a command of the application: drive, then see that completions are called soon.
   void kick();
+  /// The same at the end of this turn of the loop, for what may have company until then.
+  void kick_soon();
   /// After a small write, of which more may follow at once. True: it drove.
   bool kick_later(std::size_t written);
   /// After a read.

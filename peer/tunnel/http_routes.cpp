@@ -35,7 +35,7 @@ Result<Target> HttpRoutes::find(std::string_view host_without_port) {
     return Error(Errc::no_such_service, fmt::format("tunnels are NAME.{}; \"{}\" is not one",
                                                     domain_, escape(host_without_port, 128)));
   }
-  const Registry::Found found = registry_->find_http(*label);
+  Registry::Found found = registry_->find_http(*label);
   if (found.presence == Registry::Presence::none) {
     return Error(Errc::no_such_service,
                  fmt::format("no tunnel is called \"{}\"", escape(*label, 64)));
@@ -47,8 +47,8 @@ Result<Target> HttpRoutes::find(std::string_view host_without_port) {
   }
   Target target;
   target.pool_key = pool_key(found.claim);
-  target.host_header = found.host_header;
-  target.description = found.info.target;
+  target.host_header = std::move(found.host_header);
+  target.description = std::move(found.target);
   return target;
 }
 

@@ -155,6 +155,9 @@ void HttpVisit::fail_upstream(const Error& error) {
 void HttpVisit::finish_exchange(std::string_view error_word) {
   write_log(error_word);
   const bool keep = exchange_->framing.keep_alive && exchange_->request_done && !shared_.draining;
+  const HttpHead& head = request_.head();
+  nothing_follows_ = exchange_->request_done && !head.keep_alive && !head.has_body() &&
+                     from_visitor_.empty();
   exchange_.reset();
   served_ = true;
   if (keep) {

@@ -142,6 +142,7 @@ class HttpVisit : public std::enable_shared_from_this<HttpVisit> {
   bool visitor_drained_ = false;  // the last read of this drive came short
   bool visitor_reading_ = false, visitor_writing_ = false;  // waits under way
   bool served_ = false;                                     // at least one request is over
+  bool nothing_follows_ = false;  // the visitor asked for the end, and has sent all it was to send
   bool stalled_ = false;  // the stall deadline is the one that runs
   bool posted_ = false;
   io::Timer timer_;

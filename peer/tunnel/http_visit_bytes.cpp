@@ -2,7 +2,8 @@
 //
 // A read lands in the front's scratch buffer and is parsed there; a body piece is written from
 // there to the other side, and only what that side did not take is copied into a queue. While a
-// queue holds something its source is not read: that is the back-pressure.
+// queue holds something its source is not read: that is the back-pressure. Nor is it read while it
+// is waited for: there was nothing when the wait began.
 #include "http_visit.hpp"
 
 #include <algorithm>
@@ -16,10 +17,10 @@ bool HttpVisit::flush_visitor() {
   if (state_ == State::closed) return false;
   if (to_visitor_.empty()) {
     if (state_ != State::leaving) return false;
-    (void)visitor_->shutdown_write();
-    if (visitor_eof_) {
+    if (visitor_eof_ || nothing_follows_) {
       close_visit(false);
     } else {
+      (void)visitor_->shutdown_write();
       state_ = State::linger;
       set_deadline(after(io::now(), shared_.options.linger_timeout));
     }
@@ -128,7 +129,7 @@ bool HttpVisit::wants_visitor() const noexcept {
 
 bool HttpVisit::discard_input() {
   from_visitor_.clear();
-  if (visitor_eof_ || visitor_drained_) return false;
+  if (visitor_eof_ || visitor_drained_ || visitor_reading_) return false;
   const Result<std::size_t> got = visitor_->read_some(shared_.scratch);
   if (got) return true;
   visitor_drained_ = true;
@@ -160,7 +161,7 @@ bool HttpVisit::pull_visitor() {
     from_visitor_.consume(take(from_visitor_.data()));
     return true;
   }
-  if (!wants_visitor() || visitor_drained_) return false;
+  if (!wants_visitor() || visitor_drained_ || visitor_reading_) return false;
   const std::size_t room = kLaneBytes - (reading_ahead ? from_visitor_.size() : 0);
   const MutableByteView into = MutableByteView(shared_.scratch).first(room);
   const Result<std::size_t> got = visitor_->read_some(into);
@@ -253,7 +254,7 @@ bool HttpVisit::pull_upstream() {
     if (exchange_) x.from_upstream.consume(used);
     return true;
   }
-  if (x.upstream_eof || x.upstream_drained) return false;
+  if (x.upstream_eof || x.upstream_drained || x.upstream_reading) return false;
   const Result<std::size_t> got = x.upstream->read_some(shared_.scratch);
   if (!got) {
     x.upstream_drained = true;

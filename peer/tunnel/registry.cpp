@@ -192,7 +192,7 @@ Registry::Found Registry::find_http(const std::string& name) const {
     return found;
   }
   found.presence = Presence::live;
-  found.info = at->second.info;
+  found.target = at->second.info.target;
   found.host_header = at->second.wish.host_header;
   found.claim = entry->claim;
   return found;

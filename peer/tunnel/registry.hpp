@@ -36,7 +36,7 @@ class Registry : public std::enable_shared_from_this<Registry> {
   enum class Presence { none, live, lingering };
   struct Found {
     Presence presence = Presence::none;
-    TunnelInfo info;  ///< when live
+    std::string target;  ///< when live, as what follows
     std::string host_header;
     ClaimId claim = 0;
   };

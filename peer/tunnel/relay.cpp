@@ -213,8 +213,9 @@ Result<void> Relay::Impl::start_http() {
   routes = std::make_unique<HttpRoutes>(*context, registry, options.domain);
   HttpFrontOptions front_options;
   front_options.max_visitors = options.limits.http_connections;
-  front = std::make_unique<HttpFront>(*context, *routes, front_options,
-                                      [this](const RequestLog& request) { log_request(request); });
+  HttpFront::OnRequest on_request;
+  if (events.request) on_request = [this](const RequestLog& request) { log_request(request); };
+  front = std::make_unique<HttpFront>(*context, *routes, front_options, std::move(on_request));
   registry->on_gone = [this](ClaimId claim) {
     if (front) front->drop_upstreams(HttpRoutes::pool_key(claim));
   };
@@ -226,7 +227,6 @@ Result<void> Relay::Impl::start_http() {
 }
 
 void Relay::Impl::log_request(const RequestLog& request) const {
-  if (!events.request) return;
   RequestInfo info;
   info.name = label_of_host(request.host, options.domain).value_or("");
   info.name = escape(info.name, kMaxLabel);

@@ -19,10 +19,21 @@ constexpr std::size_t kMaxAddresses = 16;
 
 // On loopback, a connect to a free port of the ephemeral range may be given that very port as its
 // own and meet itself. Nobody listens there.
-bool is_connected_to_itself(int fd) {
-  const SocketAddress near = local_end(fd), far = remote_end(fd);
-  return near.family() != AF_UNIX && near.size != 0 && near.size == far.size &&
+bool is_connected_to_itself(int fd, const SocketAddress& to) {
+  if (to.family() == AF_UNIX) return false;
+  const SocketAddress near = local_end(fd);
+  if (near.port() != to.port()) return false;
+  const SocketAddress far = remote_end(fd);
+  return near.size != 0 && near.size == far.size &&
          std::memcmp(&near.storage, &far.storage, near.size) == 0;
+}
+
+// Begins to connect, or asks how it goes: 0 connected, EINPROGRESS under way, else what is wrong.
+int go_on_connecting(int fd, const SocketAddress& to) {
+  const int number = ::connect(fd, to.get(), to.size) == 0 ? 0 : errno;
+  if (number == EALREADY) return EINPROGRESS;
+  if (number != 0 && number != EISCONN) return number;
+  return is_connected_to_itself(fd, to) ? ECONNREFUSED : 0;
 }
 
 class Connecting final : public std::enable_shared_from_this<Connecting>, Waiting {
@@ -54,7 +65,6 @@ class Connecting final : public std::enable_shared_from_this<Connecting>, Waitin
   void note_failure(int number);
   Error timed_out() const;
   void finish(Result<std::unique_ptr<Stream>> result);
-  void finish_with(Descriptor fd);
   void abandon() override { cancel(); }
 
   std::shared_ptr<Loop> loop_;
@@ -89,7 +99,6 @@ void Connecting::cancel() {
 void Connecting::begin() {
   if (!done_) return;
   if (deadline_ <= now()) return finish(timed_out());
-  set_timer(deadline_);
   if (to_.kind == Address::Kind::unix_path) {
     const auto address = unix_socket_address(to_.path);
     if (!address) return finish(address.error());
@@ -107,6 +116,7 @@ void Connecting::begin() {
 }
 
 void Connecting::resolve() {
+  set_timer(deadline_);
   loop_->resolver().resolve(
       to_.host, to_.port, kMaxAddresses,
       [weak = weak_from_this(), loop = loop_->weak_from_this()](Resolver::Answer answer) {
@@ -145,16 +155,17 @@ void Connecting::try_next() {
 bool Connecting::try_address(const SocketAddress& address) {
   Descriptor fd = open_socket(address.family());
   if (!fd) return note_failure(errno), false;
-  if (::connect(fd.number(), address.get(), address.size) == 0) {
-    if (is_connected_to_itself(fd.number())) return note_failure(ECONNREFUSED), false;
-    return finish_with(std::move(fd)), true;
-  }
-  if (errno == EAGAIN && address.family() == AF_UNIX) {
+  if (address.family() != AF_UNIX) set_low_latency(fd.number());
+  int number = go_on_connecting(fd.number(), address);
+  // On loopback all is done by now, though the first call does not say so.
+  if (number == EINPROGRESS) number = go_on_connecting(fd.number(), address);
+  if (number == 0) return finish(socket_stream(loop_, std::move(fd), address)), true;
+  if (number == EAGAIN && address.family() == AF_UNIX) {
     queue_full_ = true;
     set_timer(std::min(give_up_, after(now(), kUnixRetry)));
     return true;
   }
-  if (errno != EINPROGRESS) return note_failure(errno), false;
+  if (number != EINPROGRESS) return note_failure(number), false;
   watched_ = WatchedDescriptor::watch(loop_, fd);
   wait_for_answer();
   set_timer(give_up_);
@@ -168,15 +179,10 @@ void Connecting::wait_for_answer() {
 }
 
 void Connecting::answered() {
-  int number = 0;
-  socklen_t size = sizeof number;
-  ::getsockopt(watched_->number(), SOL_SOCKET, SO_ERROR, &number, &size);
-  if (number == 0) {
-    // The reactor may wake a wait for nothing. Connected is what has another end.
-    if (remote_end(watched_->number()).size == 0) return wait_for_answer();
-    if (!is_connected_to_itself(watched_->number())) return finish_with(watched_->release());
-    number = ECONNREFUSED;
-  }
+  const SocketAddress& address = addresses_[next_];
+  const int number = go_on_connecting(watched_->number(), address);
+  if (number == EINPROGRESS) return wait_for_answer();  // woken for nothing
+  if (number == 0) return finish(socket_stream(loop_, watched_->release(), address));
   watched_->close();
   note_failure(number);
   ++next_;
@@ -214,11 +220,6 @@ void Connecting::note_failure(int number) {
 
 Error Connecting::timed_out() const {
   return Error(Errc::timeout, fmt::format("cannot connect to {}: no answer in time", to_.text()));
-}
-
-void Connecting::finish_with(Descriptor fd) {
-  auto stream = socket_stream(loop_, fd);
-  finish(std::move(stream));
 }
 
 void Connecting::finish(Result<std::unique_ptr<Stream>> result) {

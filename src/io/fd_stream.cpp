@@ -11,6 +11,7 @@
 #include <ctime>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <optional>
 #include <pthread.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -88,7 +89,8 @@ struct Side {
 
 class DescriptorStream final : public Stream {
  public:
-  DescriptorStream(Side in, Side out);
+  DescriptorStream(Side in, Side out, Address remote)
+      : in_(std::move(in)), out_(std::move(out)), remote_(std::move(remote)) {}
   ~DescriptorStream() override { end(false); }
 
   Result<std::size_t> read_some(MutableByteView out) override;
@@ -97,7 +99,7 @@ class DescriptorStream final : public Stream {
   void wait_writable(Task task) override;
   Result<void> shutdown_write() override;
   void close(bool reset) override { end(reset); }
-  Address local_address() const override { return local_; }
+  Address local_address() const override;
   Address remote_address() const override { return remote_; }
 
  private:
@@ -106,19 +108,15 @@ class DescriptorStream final : public Stream {
   static void end(Side side);
 
   Side in_, out_;
-  Address local_, remote_;  // asked for at once: a broken connection no longer says who it was
+  mutable std::optional<Address> local_;  // when somebody has asked
+  Address remote_;  // known from the start: a broken connection no longer says who it was
   bool write_ended_ = false;
 };
 
-DescriptorStream::DescriptorStream(Side in, Side out) : in_(std::move(in)), out_(std::move(out)) {
-  const int fd = in_.watched->number();
-  if (in_.socket) {
-    local_ = local_end(fd).address();
-    remote_ = remote_end(fd).address();
-  } else {
-    local_.kind = remote_.kind = Address::Kind::unix_path;
-    local_.path = remote_.path = fmt::format("(descriptor {})", fd);
-  }
+Address DescriptorStream::local_address() const {
+  if (!local_ && in_.socket && in_.watched->is_open())
+    local_ = local_end(in_.watched->number()).address();
+  return local_ ? *local_ : in_.socket ? Address{} : remote_;
 }
 
 Result<std::size_t> DescriptorStream::read_some(MutableByteView out) {
@@ -222,12 +220,21 @@ Result<Side> make_side(const std::shared_ptr<Loop>& loop, Descriptor& fd,
   return side;
 }
 
+// Who is at the other end; what is no socket is called by its number.
+Address address_of(int fd, bool socket) {
+  if (socket) return remote_end(fd).address();
+  Address address;
+  address.kind = Address::Kind::unix_path;
+  address.path = fmt::format("(descriptor {})", fd);
+  return address;
+}
+
 }  // namespace
 
-Result<std::unique_ptr<Stream>> socket_stream(std::shared_ptr<Loop> loop, Descriptor& fd) {
-  set_low_latency(fd.number());
+std::unique_ptr<Stream> socket_stream(std::shared_ptr<Loop> loop, Descriptor fd,
+                                      const SocketAddress& remote) {
   const Side side{WatchedDescriptor::watch(std::move(loop), fd), true, -1};
-  return std::unique_ptr<Stream>(std::make_unique<DescriptorStream>(side, side));
+  return std::make_unique<DescriptorStream>(side, side, remote.address());
 }
 
 Result<std::unique_ptr<Stream>> stream_from_fd(Context& context, int fd) {
@@ -246,7 +253,10 @@ Result<std::unique_ptr<Stream>> stream_from_fds(Context& context, int read_fd, i
     in.release(), out.release();  // still the caller's
     return reading.error();
   }
-  if (!out) return std::unique_ptr<Stream>(std::make_unique<DescriptorStream>(*reading, *reading));
+  Address remote = address_of(read_fd, first->socket);
+  if (!out)
+    return std::unique_ptr<Stream>(
+        std::make_unique<DescriptorStream>(*reading, *reading, std::move(remote)));
   auto writing = make_side(loop, out, *second);
   if (!writing) {
     out.release();
@@ -254,8 +264,8 @@ Result<std::unique_ptr<Stream>> stream_from_fds(Context& context, int read_fd, i
     reading->watched->release().release();
     return writing.error();
   }
-  return std::unique_ptr<Stream>(
-      std::make_unique<DescriptorStream>(std::move(*reading), std::move(*writing)));
+  return std::unique_ptr<Stream>(std::make_unique<DescriptorStream>(
+      std::move(*reading), std::move(*writing), std::move(remote)));
 }
 
 }  // namespace streamkit::io

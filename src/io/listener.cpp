@@ -85,6 +85,7 @@ int listen_tcp(Descriptor& fd, const SocketAddress& address, int backlog, bool b
   if (!fd) return errno;
   const int on = 1, only_ipv6 = both_families ? 0 : 1;
   ::setsockopt(fd.number(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  set_low_latency(fd.number());
   if (address.family() == AF_INET6)
     ::setsockopt(fd.number(), IPPROTO_IPV6, IPV6_V6ONLY, &only_ipv6, sizeof only_ipv6);
   return bind_and_listen(fd, address, backlog);
@@ -138,7 +139,7 @@ Result<std::vector<Descriptor>> listen_on_name(const Address& at, int backlog) {
     Descriptor fd;
     const int number = listen_tcp(fd, address, backlog, false);
     if (number == 0) {
-      port = local_end(fd.number()).address().port;
+      port = local_end(fd.number()).port();
       listening.push_back(std::move(fd));
     } else if (number == EADDRINUSE && at.port != 0) {
       return listen_error(number, at);
@@ -257,19 +258,16 @@ void Accepting::accept_some(std::size_t door) {
 }
 
 bool Accepting::accept_one(std::size_t door, int& number) {
-  Descriptor fd(
-      ::accept4(doors_[door].watched->number(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  SocketAddress from;
+  from.size = sizeof from.storage;
+  Descriptor fd(::accept4(doors_[door].watched->number(), from.get(), &from.size,
+                          SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!fd) {
     number = errno;
     return false;
   }
-  auto stream = socket_stream(loop_, fd);
-  if (!stream) {
-    number = stream.error().code().value();
-    return false;
-  }
   calling_ = true;
-  on_accept_(std::move(*stream));
+  on_accept_(socket_stream(loop_, std::move(fd), from));
   calling_ = false;
   if (closed_) const Listener::OnAccept dropped = std::move(on_accept_);
   return true;

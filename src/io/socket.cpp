@@ -19,6 +19,11 @@ std::string numeric_host(const sockaddr* address, socklen_t size) {
   return host;
 }
 
+std::string ipv4_host(const void* bytes) {
+  char host[INET_ADDRSTRLEN];
+  return ::inet_ntop(AF_INET, bytes, host, sizeof host);
+}
+
 Address tcp_address(std::string host, std::uint16_t port) {
   Address address;
   address.host = std::move(host);
@@ -30,9 +35,7 @@ Address ipv6_address(const sockaddr_in6& v6) {
   const std::uint16_t port = ntohs(v6.sin6_port);
   if (!IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
     return tcp_address(numeric_host(reinterpret_cast<const sockaddr*>(&v6), sizeof v6), port);
-  char host[INET_ADDRSTRLEN];
-  ::inet_ntop(AF_INET, &v6.sin6_addr.s6_addr[12], host, sizeof host);
-  return tcp_address(host, port);
+  return tcp_address(ipv4_host(&v6.sin6_addr.s6_addr[12]), port);
 }
 
 Address unix_address(const SocketAddress& of) {
@@ -68,6 +71,12 @@ bool Address::is_loopback() const noexcept {
 
 // --- SocketAddress ---
 
+std::uint16_t SocketAddress::port() const noexcept {
+  if (family() == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in*>(get())->sin_port);
+  if (family() == AF_INET6) return ntohs(reinterpret_cast<const sockaddr_in6*>(get())->sin6_port);
+  return 0;
+}
+
 Address SocketAddress::address() const {
   if (family() == AF_UNIX) return unix_address(*this);
   if (family() == AF_INET6) {
@@ -78,7 +87,7 @@ Address SocketAddress::address() const {
   if (family() != AF_INET) return Address{};
   sockaddr_in v4{};
   std::memcpy(&v4, &storage, sizeof v4);
-  return tcp_address(numeric_host(get(), size), ntohs(v4.sin_port));
+  return tcp_address(ipv4_host(&v4.sin_addr), ntohs(v4.sin_port));
 }
 
 SocketAddress copy_of(const sockaddr* from, socklen_t size) noexcept {
@@ -111,6 +120,12 @@ Result<void> check_host(const std::string& host) {
 }
 
 std::optional<SocketAddress> numeric_address(const std::string& host, std::uint16_t port) {
+  sockaddr_in v4{};  // what nearly every one is
+  if (::inet_pton(AF_INET, host.c_str(), &v4.sin_addr) == 1) {
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(port);
+    return copy_of(reinterpret_cast<const sockaddr*>(&v4), sizeof v4);
+  }
   addrinfo wanted{};
   wanted.ai_socktype = SOCK_STREAM;
   wanted.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;

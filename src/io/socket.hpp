@@ -21,6 +21,8 @@ struct SocketAddress {
   const sockaddr* get() const noexcept { return reinterpret_cast<const sockaddr*>(&storage); }
   sockaddr* get() noexcept { return reinterpret_cast<sockaddr*>(&storage); }
   int family() const noexcept { return storage.ss_family; }
+  /// 0 for a unix socket.
+  std::uint16_t port() const noexcept;
   /// An IPv4 address inside IPv6 is shown as IPv4.
   Address address() const;
 };
@@ -41,12 +43,14 @@ SocketAddress remote_end(int fd) noexcept;
 /// A non-blocking, close-on-exec stream socket; nothing (and errno) when there is none to have.
 Descriptor open_socket(int family) noexcept;
 /// Small writes go out at once, and the kernel keeps little that it has not sent, so that what is
-/// written next is not far behind. No effect on anything but TCP.
+/// written next is not far behind. What a listener accepts inherits it. No effect on anything but
+/// TCP.
 void set_low_latency(int fd) noexcept;
 /// Bytes that the kernel takes beyond what it has sent.
 inline constexpr int kNotSent = 128 * 1024;
 
-/// A stream over a connected socket, which it takes over when it succeeds.
-Result<std::unique_ptr<Stream>> socket_stream(std::shared_ptr<Loop> loop, Descriptor& fd);
+/// A stream over a socket that is connected to `remote`.
+std::unique_ptr<Stream> socket_stream(std::shared_ptr<Loop> loop, Descriptor fd,
+                                      const SocketAddress& remote);
 
 }  // namespace streamkit::io
