@@ -306,7 +306,7 @@ TEST_P(Conformance, join_keeps_half_close_and_counts_bytes) {
     }
     ::close(fd);
   });
-  const Bytes data = pattern_bytes(1 << 20, 9);
+  const Bytes data = pattern_bytes(3 << 20, 9);  // more than one turn takes
   SK_EXPECT_OK(x.write(data, kPatience));
   SK_EXPECT_OK(x.close_write());
   const Result<Bytes> back = read_all(x);
@@ -325,7 +325,7 @@ TEST_P(Conformance, join_of_two_channels_is_a_relay_hop) {
   auto [p, q] = open();
   Awaited<Result<JoinStats>> joined;
   std::thread joiner([&, &y = y, &p = p] { joined.put(y.join(std::move(p), kPatience)); });
-  const Bytes data = pattern_bytes(1 << 20, 11);
+  const Bytes data = pattern_bytes(3 << 20, 11);
   std::thread echo([&, &q = q] {
     const Result<Bytes> all = read_all(q);
     EXPECT_TRUE(all);

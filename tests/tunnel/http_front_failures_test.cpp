@@ -306,6 +306,17 @@ TEST(HttpFrontFailures, lingering_ends) {
   stage.wait_until([&] { return stage.front->visitors() == 0; });  // while the client stays
 }
 
+TEST(HttpFrontFailures, no_lingering_for_a_visitor_that_asked_for_the_end) {
+  HttpFrontOptions options;
+  options.linger_timeout = 1h;
+  Stage stage(options);
+  Client client(stage.port);
+  EXPECT_EQ(client.ask("GET / HTTP/1.1\r\nHost: none\r\nConnection: close\r\n\r\n").status, 404);
+  stage.wait_until([&] { return stage.front->visitors() == 0; });  // while the client stays
+  EXPECT_EQ(client.read_to_end(), "");
+  EXPECT_FALSE(client.was_reset());
+}
+
 TEST(HttpFrontFailures, more_visitors_than_allowed_get_a_503) {
   HttpFrontOptions options;
   options.max_visitors = 2;

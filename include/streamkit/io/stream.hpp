@@ -47,6 +47,7 @@ class Stream {
   /// Ends both directions and drops the waits. With `reset`, unsent data is discarded and the other
   /// side sees a connection reset where the system has such a thing.
   virtual void close(bool reset = false) = 0;
+  /// Ours, and the other side's. Ask for the local one before close() when it is needed after.
   virtual Address local_address() const = 0;
   virtual Address remote_address() const = 0;
 };
