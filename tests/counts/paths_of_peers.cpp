@@ -1,0 +1,113 @@
+// The whole way: two peers over TCP in one process, for system calls and allocations. They share a
+// Context, which the calling thread drives while it waits; with two of them, how often one thread wakes
+// another would depend on the scheduler.
+#include "hot_paths.hpp"
+
+#include <streamkit/io/context.hpp>
+#include <streamkit/streamkit.hpp>
+
+namespace streamkit::counts {
+namespace {
+
+constexpr auto kPatience = std::chrono::seconds(60);
+constexpr std::size_t kPingSize = 64;
+constexpr std::size_t kFrameSize = 1024;
+
+PeerOptions options(const std::shared_ptr<io::Context>& context, std::string name) {
+  PeerOptions made;
+  made.name = std::move(name);
+  made.context = context;
+  made.algorithms.ciphers = {"aes128-gcm@openssh.com"};
+  made.algorithms.aes_gcm = crypto::AesGcm::libcrypto;
+  made.trust.public_key = [](const std::string&, const crypto::PublicKey&) { return true; };
+  made.trust.host_keys = Trust::HostKeys::any_insecure;
+  made.reconnect.on = false;
+  made.heartbeat = std::chrono::hours(1);  // nothing that depends on how long it takes
+  return made;
+}
+
+struct Peers {
+  Peers() {
+    server.on_open("*", [this](Incoming incoming) { accepted = incoming.accept().value(); });
+    client.connect(server.bind("tcp://127.0.0.1:0").value(), kPatience).value();
+    OpenOptions open;
+    open.framed = true;
+    channel = client.open("server", "echo", open, kPatience).value();
+  }
+
+  std::shared_ptr<io::Context> context = std::make_shared<io::Context>();
+  Peer server = Peer::make(options(context, "server")).value();
+  Peer client = Peer::make(options(context, "client")).value();
+  Channel accepted, channel;
+};
+
+// On the Context, until the channel ends.
+struct Echo {
+  Channel& channel;
+  Bytes ping = Bytes(kPingSize);
+
+  void next() {
+    channel.async_read(ping, [this](Result<std::size_t> n) {
+      if (!n) return;
+      channel.async_write(ByteView(ping).first(*n), [this](Result<void> sent) {
+        if (sent) next();
+      });
+    });
+  }
+};
+
+void ping_pong(std::uint64_t operations) {
+  Peers peers;
+  Echo echo{peers.accepted};
+  {
+    const io::Context::Lock lock(*peers.context);
+    echo.next();
+  }
+  Bytes ping(kPingSize);
+  counted([&] {
+    for (std::uint64_t i = 0; i < operations; ++i) {
+      peers.channel.write(ping, kPatience).value();
+      for (std::size_t have = 0; have < ping.size();)
+        have += peers.channel.read(MutableByteView(ping).subspan(have), kPatience).value();
+    }
+  });
+  const io::Context::Lock lock(*peers.context);
+  peers.accepted.reset();
+  peers.accepted = {};
+}
+
+// Reads `left` frames, then answers with one.
+struct Counter {
+  Channel& channel;
+  std::uint64_t left;
+
+  void next() {
+    channel.async_read_frame([this](Result<Bytes> frame) {
+      require(frame && frame->size() == kFrameSize, "a frame did not come");
+      if (--left > 0) return next();
+      channel.async_write_frame({}, [](Result<void>) {});
+    });
+  }
+};
+
+void frames(std::uint64_t operations) {
+  Peers peers;
+  Counter counter{peers.accepted, operations};
+  {
+    const io::Context::Lock lock(*peers.context);
+    counter.next();
+  }
+  const Bytes frame(kFrameSize);
+  counted([&] {
+    for (std::uint64_t i = 0; i < operations; ++i) peers.channel.write_frame(frame, kPatience).value();
+    peers.channel.read_frame(kPatience).value();
+  });
+}
+
+}  // namespace
+
+Paths paths_of_peers() {
+  return {{"peers-ping-pong", 2000, false, ping_pong}, {"peers-frames-1KiB", 4000, false, frames}};
+}
+
+}  // namespace streamkit::counts
