@@ -10,7 +10,7 @@ namespace {
 constexpr int kMissesAllowed = 3;              // unanswered keepalives before a link counts as dead
 constexpr std::size_t kOwedHighWater = 1 << 20;  // answers we owe before we stop reading
 constexpr int kRoundsInARow = 64;              // turns of one drive before others get the loop
-constexpr int kBatchesInARow = 2;              // and batches sent before what came in is looked at
+constexpr int kBatchesInARow = 1;              // and batches sent before what came in is looked at
 constexpr int kCompletionsInARow = 4096;       // completions called between two drives
 // Small writes from outside that follow one another closer than this leave together, until so many
 // bytes wait. The first two after something came in leave at once: they may be a question.

@@ -43,7 +43,7 @@ struct Limits {
   Duration handshake_timeout =
       std::chrono::seconds(30);                     ///< from the start until authentication is done
   Duration kex_timeout = std::chrono::seconds(30);  ///< a rekey that does not finish
-  std::size_t output_high_water = 64 * 1024;        ///< sendable_bytes() is 0 above this
+  std::size_t output_high_water = 128 * 1024;       ///< sendable_bytes() is 0 above this
   std::size_t max_queued_during_kex = 2 << 20;      ///< payloads held back while keys are exchanged
   Duration auth_failure_delay = {};  ///< floor for the answer to a failed attempt (server); 0: none
 };
