@@ -1,5 +1,5 @@
-// Counts allocations by standing before glibc's malloc, which operator new and libcrypto call too. A
-// sanitizer has its own there; under one nothing is counted.
+// Counts allocations by standing before glibc's malloc, which operator new and libcrypto call too.
+// A sanitizer has its own there; under one nothing is counted.
 #include "hot_paths.hpp"
 
 #include <atomic>
@@ -33,9 +33,15 @@ void* __libc_calloc(std::size_t count, std::size_t size);
 void* __libc_realloc(void* old, std::size_t size);
 void* __libc_memalign(std::size_t alignment, std::size_t size);
 
-void* malloc(std::size_t size) noexcept { return note(), __libc_malloc(size); }
-void* calloc(std::size_t count, std::size_t size) noexcept { return note(), __libc_calloc(count, size); }
-void* realloc(void* old, std::size_t size) noexcept { return note(), __libc_realloc(old, size); }
+void* malloc(std::size_t size) noexcept {
+  return note(), __libc_malloc(size);
+}
+void* calloc(std::size_t count, std::size_t size) noexcept {
+  return note(), __libc_calloc(count, size);
+}
+void* realloc(void* old, std::size_t size) noexcept {
+  return note(), __libc_realloc(old, size);
+}
 void* aligned_alloc(std::size_t alignment, std::size_t size) noexcept {
   return note(), __libc_memalign(alignment, size);
 }
@@ -56,6 +62,8 @@ extern "C" [[gnu::noinline]] void streamkit_counted_region(const std::function<v
   is_counting.store(false);
 }
 
-std::uint64_t allocations() noexcept { return calls.load(); }
+std::uint64_t allocations() noexcept {
+  return calls.load();
+}
 
 }  // namespace streamkit::counts

@@ -238,10 +238,10 @@ def number(count):
 
 
 def table(rows):
-    lines = [f"{'an operation of':<20} {'count':<13} {'expected':>10} {'measured':>10} {'ratio':>6}"]
+    lines = [f"{'an operation of':<21} {'count':<13} {'expected':>10} {'measured':>10} {'ratio':>6}"]
     for row in rows:
         ratio = f"{row.measured / row.expected:.3f}" if row.expected and row.measured is not None else "-"
-        lines.append(f"{row.path:<20} {row.unit:<13} {number(row.expected):>10} {number(row.measured):>10} {ratio:>6}"
+        lines.append(f"{row.path:<21} {row.unit:<13} {number(row.expected):>10} {number(row.measured):>10} {ratio:>6}"
                      f"{'' if row.verdict == 'same' else '  ' + row.verdict}")
     return "\n".join(lines)
 

@@ -1,5 +1,5 @@
-// hot_paths: one hot path of Streamkit as a program, to be counted from outside. tests/counts/counts.py
-// runs it and compares; it knows no clock.
+// hot_paths: one hot path of Streamkit as a program, to be counted from outside.
+// tests/counts/counts.py runs it and compares; it knows no clock.
 #include "hot_paths.hpp"
 
 #include <streamkit/crypto/implementation.hpp>
@@ -21,19 +21,22 @@ using streamkit::counts::Paths;
 
 Paths all_paths() {
   Paths all;
-  for (const auto& some : {streamkit::counts::paths_of_packets(), streamkit::counts::paths_of_channels(),
-                           streamkit::counts::paths_of_peers()})
+  for (const auto& some :
+       {streamkit::counts::paths_of_packets(), streamkit::counts::paths_of_channels(),
+        streamkit::counts::paths_of_peers()})
     all.insert(all.end(), some.begin(), some.end());
   return all;
 }
 
 void list() {
   for (const Path& path : all_paths())
-    std::printf("%s %llu %s %s\n", path.name.c_str(), static_cast<unsigned long long>(path.operations),
-                path.has_instructions ? "instructions" : "-", path.is_available ? "available" : "-");
+    std::printf(
+        "%s %llu %s %s\n", path.name.c_str(), static_cast<unsigned long long>(path.operations),
+        path.has_instructions ? "instructions" : "-", path.is_available ? "available" : "-");
 }
 
-// What numbers of instructions depend on besides our source. Under valgrind: the CPU that it pretends.
+// What numbers of instructions depend on besides our source. Under valgrind: the CPU that it
+// pretends.
 void environment() {
   std::printf("compiler %s\n", __VERSION__);
   const std::string_view libcrypto = streamkit::crypto::libcrypto_implementation();
@@ -57,7 +60,8 @@ int run(std::string_view name, std::uint64_t operations) {
     found = true;
     if (path.is_available) path.run(operations);
   }
-  std::printf("allocations %llu\n", static_cast<unsigned long long>(streamkit::counts::allocations()));
+  std::printf("allocations %llu\n",
+              static_cast<unsigned long long>(streamkit::counts::allocations()));
   return found ? 0 : 2;
 }
 
@@ -67,6 +71,8 @@ int main(int argc, char** argv) {
   if (argc == 2 && std::strcmp(argv[1], "--list") == 0) return list(), 0;
   if (argc == 2 && std::strcmp(argv[1], "--environment") == 0) return environment(), 0;
   if (argc == 3) return run(argv[1], std::strtoull(argv[2], nullptr, 10));
-  std::fputs("usage: hot_paths --list | hot_paths --environment | hot_paths NAME|--all OPERATIONS\n", stderr);
+  std::fputs(
+      "usage: hot_paths --list | hot_paths --environment | hot_paths NAME|--all OPERATIONS\n",
+      stderr);
   return 2;
 }

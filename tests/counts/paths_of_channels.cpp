@@ -1,5 +1,5 @@
-// Channels alone: two multiplexers joined in memory, without cryptography, sockets or a clock. The link
-// keeps messages in memory that it takes once, so that what is counted is the channels' own.
+// Channels alone: two multiplexers joined in memory, without cryptography, sockets or a clock. The
+// link keeps messages in memory that it takes once, so that what is counted is the channels' own.
 #include "hot_paths.hpp"
 
 #include <streamkit/channel/frame.hpp>
@@ -21,7 +21,9 @@ class MemoryLink final : public PayloadPort {
     bytes_.reserve(2 * kLinkBytes);
     sizes_.reserve(kLinkMessages);
   }
-  std::size_t sendable_bytes() const noexcept override { return kLinkBytes - std::min(kLinkBytes, bytes_.size()); }
+  std::size_t sendable_bytes() const noexcept override {
+    return kLinkBytes - std::min(kLinkBytes, bytes_.size());
+  }
   Result<void> send(ByteView header, ByteView body) override {
     append(bytes_, header);
     append(bytes_, body);
@@ -55,10 +57,12 @@ struct Pair {
   ChannelId at_a{}, at_b{};
 
   void exchange() {
-    do {
+    for (bool any = true; any;) {
       require(a.multiplexer.port_ready(kNow).has_value(), "port_ready() failed");
       require(b.multiplexer.port_ready(kNow).has_value(), "port_ready() failed");
-    } while (a.link.deliver(b.multiplexer) | b.link.deliver(a.multiplexer));
+      any = a.link.deliver(b.multiplexer);
+      any = b.link.deliver(a.multiplexer) || any;
+    }
   }
   template <class E>
   E next(Side& side) {
@@ -91,7 +95,8 @@ struct Pair {
 void write_batch(Pair& pair, ByteView frame) {
   const auto header = frame_header(frame.size());
   for (std::uint64_t i = 0; i < kBatch; ++i)
-    require(pair.a.multiplexer.append(pair.at_a, Lane::data, header, frame).value_or(false), "no room for a frame");
+    require(pair.a.multiplexer.append(pair.at_a, Lane::data, header, frame).value_or(false),
+            "no room for a frame");
   require(pair.a.multiplexer.port_ready(kNow).has_value(), "port_ready() failed");
 }
 
@@ -100,7 +105,8 @@ std::uint64_t read_batch(Pair& pair, FrameReader& reader) {
   std::uint64_t frames = 0;
   pair.a.link.deliver(mux);
   while (mux.poll_event()) continue;
-  for (ByteView view = mux.peek(pair.at_b, Lane::data); !view.empty(); view = mux.peek(pair.at_b, Lane::data)) {
+  for (ByteView view = mux.peek(pair.at_b, Lane::data); !view.empty();
+       view = mux.peek(pair.at_b, Lane::data)) {
     std::size_t used = 0;
     if (reader.take(view, used).value()) ++frames;
     require(mux.consume(pair.at_b, Lane::data, used, kNow).has_value(), "consume() failed");
@@ -140,7 +146,8 @@ void ping_pong(std::uint64_t operations) {
     from.link.deliver(to.multiplexer);
     while (to.multiplexer.poll_event()) continue;
     require(to.multiplexer.peek(to_id, Lane::data).size() == ping.size(), "the ping did not come");
-    require(to.multiplexer.consume(to_id, Lane::data, ping.size(), kNow).has_value(), "consume() failed");
+    require(to.multiplexer.consume(to_id, Lane::data, ping.size(), kNow).has_value(),
+            "consume() failed");
   };
   counted([&] {
     for (std::uint64_t i = 0; i < operations; ++i) {

@@ -1,6 +1,5 @@
 // Packets as the transport seals and opens them: layout, padding, AES-GCM and the queues around it.
 #include "hot_paths.hpp"
-
 #include "support/transport_pair.hpp"
 
 #include <memory>
@@ -86,7 +85,8 @@ Paths paths_of_packets() {
     std::uint64_t operations;
   };
   Paths paths;
-  for (const auto& [name, bytes, operations] : {Size{"64B", 64, 1000}, Size{"1KiB", 1024, 500}, Size{"32KiB", 32768, 50}}) {
+  for (const auto& [name, bytes, operations] :
+       {Size{"64B", 64, 1000}, Size{"1KiB", 1024, 500}, Size{"32KiB", 32768, 50}}) {
     for (const auto by : {crypto::AesGcm::libcrypto, crypto::AesGcm::ipsec_mb}) {
       const bool is_fast = by == crypto::AesGcm::ipsec_mb;
       const std::string suffix = std::string("-") + name + (is_fast ? "-fast" : "");
