@@ -54,6 +54,8 @@ THREADED = {
     "allocations": Tolerance(0.25, 0.5),
     "system_calls": Tolerance(0.5, 0.5),
 }
+# A burst leaves together as far as it is written fast enough, and who is traced writes slowly.
+WITHOUT_SYSTEM_CALLS = ("peers-64-frames-1KiB",)
 UNITS = tuple(TOLERANCES)
 
 
@@ -165,6 +167,8 @@ def measure(program, paths, notices):
     try:
         need_strace()
         for path in here:
+            if path.name in WITHOUT_SYSTEM_CALLS:
+                continue
             results[path.name]["system_calls"] = settled(program.system_calls, path)
     except Skipped as why:
         notices.append(str(why))
