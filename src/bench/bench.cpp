@@ -140,20 +140,8 @@ Result<std::string> run(Task task) {
 }
 
 Result<std::string> run_apart(const Task& task, const std::string& congestion) {
-  std::vector<std::string> words = {"/proc/self/exe",
-                                    "bench",
-                                    "--run",
-                                    task.row,
-                                    "--subject",
-                                    task.subject,
-                                    "--variant",
-                                    task.variant,
-                                    "--scale",
-                                    fmt::format("{}", task.scale),
-                                    "--idle-channels",
-                                    std::to_string(task.idle_channels),
-                                    "--idle-connections",
-                                    std::to_string(task.idle_connections)};
+  std::vector<std::string> words = {"/proc/self/exe", "bench", "--run"};
+  append_arguments(words, task);
   if (!congestion.empty()) words.insert(words.end(), {"--congestion", congestion});
   try {
     return output_of(std::move(words));

@@ -112,27 +112,22 @@ std::vector<double> Control::hear(std::size_t count) {
   return {numbers.begin(), numbers.begin() + static_cast<std::ptrdiff_t>(count)};
 }
 
+void append_arguments(std::vector<std::string>& words, const Task& task) {
+  words.insert(words.end(),
+               {task.row, "--subject", task.subject, "--variant", task.variant, "--scale",
+                fmt::format("{}", task.scale), "--idle-channels",
+                std::to_string(task.idle_channels), "--idle-connections",
+                std::to_string(task.idle_connections)});
+}
+
 Fd Other::start(const Task& task, pid_t& pid) {
   int pair[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) fail_errno("socketpair");
   Fd ours(pair[0]);
   const Fd theirs(pair[1]);
-  std::vector<std::string> words = {"streamkit",
-                                    "bench",
-                                    "--serve",
-                                    task.row,
-                                    "--subject",
-                                    task.subject,
-                                    "--variant",
-                                    task.variant,
-                                    "--scale",
-                                    fmt::format("{}", task.scale),
-                                    "--idle-channels",
-                                    std::to_string(task.idle_channels),
-                                    "--idle-connections",
-                                    std::to_string(task.idle_connections),
-                                    "--control",
-                                    std::to_string(kControlFd)};
+  std::vector<std::string> words = {"streamkit", "bench", "--serve"};
+  append_arguments(words, task);
+  words.insert(words.end(), {"--control", std::to_string(kControlFd)});
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);

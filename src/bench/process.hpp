@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <string>
 #include <sys/types.h>
 #include <vector>
 
@@ -80,6 +81,9 @@ class Control {
  private:
   Fd fd_;
 };
+
+/// The words by which another run of this program is told of `task`, behind --run or --serve.
+void append_arguments(std::vector<std::string>& words, const Task& task);
 
 /// This program once more, doing the other side of `task`. Killed when it is dropped unfinished.
 class Other {
