@@ -51,7 +51,8 @@ void WatchedDescriptor::ready(std::uint32_t events) {
 
 void WatchedDescriptor::call(Direction direction) {
   if (!tasks_[direction]) return;
-  // The event may be about something that was dealt with before this wait began.
+  // The event may be about something that was dealt with before this wait began, but after the
+  // collection that brought it did.
   if (since_[direction] == loop_->collections() && !is_ready(direction)) return;
   if (!tasks_[1 - direction]) loop_->dismiss(*this);
   Task due = std::move(tasks_[direction]);

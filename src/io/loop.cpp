@@ -119,6 +119,8 @@ void Loop::turn(TimePoint until) {
 std::span<const epoll_event> Loop::sleep(TimePoint until) {
   // From here on whoever brings work wakes us; what came before is looked at after it.
   sleeping_.store(true);
+  // Counted before it begins: who reads meanwhile and waits anew must not be told of what is gone.
+  collections_.fetch_add(1);
   until = std::min(until, timers_.next());
   if (!is_idle() || stopping_.load()) until = kAtOnce;
   std::span<const epoll_event> events;
@@ -131,7 +133,6 @@ std::span<const epoll_event> Loop::sleep(TimePoint until) {
   }
   if (events.empty()) events = reactor_.wait(until);
   sleeping_.store(false);
-  if (!events.empty()) collections_.fetch_add(1, std::memory_order_relaxed);
   return events;
 }
 

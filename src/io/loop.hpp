@@ -69,8 +69,9 @@ class Loop : public std::enable_shared_from_this<Loop> {
   /// The calling thread is the driver.
   bool is_driven_here() const noexcept;
   Reactor& reactor() noexcept { return reactor_; }
-  /// How often the reactor has brought events. Read on the Context.
-  std::uint64_t collections() const noexcept { return collections_.load(std::memory_order_relaxed); }
+  /// The number of the turn's collection of events: the one that is handled, or under way. Read on the
+  /// Context.
+  std::uint64_t collections() const noexcept { return collections_.load(); }
   /// Looks names up on a thread of its own, which starts with the first question.
   Resolver& resolver();
 

@@ -472,7 +472,7 @@ TEST(Links, say_what_protects_them_and_who_computes_it) {
 
 TEST(Links, keepalives_measure_the_round_trip) {
   World w;
-  w.client.heartbeat = 10ms;
+  w.client.heartbeat = 200ms;  // three times that without an answer would be a dead link
   Peer server = Peer::make(w.server).value();
   SK_ASSERT_OK(server.bind(w.endpoint));
   Peer client = Peer::make(w.client).value();

@@ -142,12 +142,12 @@ TEST(HttpFrontFailures, an_upstream_that_does_not_answer_is_a_504) {
 
 TEST(HttpFrontFailures, the_response_timeout_ends_with_the_head) {
   HttpFrontOptions options;
-  options.response_timeout = 100ms;
+  options.response_timeout = 1s;  // far longer than a head takes, however busy the machine is
   Origin origin([](Wire& w, const Origin::Request& r) {
     const bool upgrade = r.target == "/up";
     w.write(upgrade ? "HTTP/1.1 101 S\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
                     : "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
-    std::this_thread::sleep_for(300ms);  // the thing under test is that nothing happens meanwhile
+    std::this_thread::sleep_for(1200ms);  // the thing under test is that nothing happens meanwhile
     return w.write("late") && !upgrade;
   });
   Stage stage(options);
