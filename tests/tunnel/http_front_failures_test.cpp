@@ -240,7 +240,7 @@ TEST(HttpFrontFailures, other_refusals_have_their_own_status) {
 
 TEST(HttpFrontFailures, a_head_that_trickles_in_is_a_408) {
   HttpFrontOptions options;
-  options.header_timeout = 150ms;
+  options.header_timeout = 600ms;
   Stage stage(options);
   Client slow(stage.port);
   slow.write("GET / HTTP/1.1\r\nHost: w");
@@ -258,7 +258,7 @@ TEST(HttpFrontFailures, a_head_that_trickles_in_is_a_408) {
 
 TEST(HttpFrontFailures, an_idle_visitor_is_closed) {
   HttpFrontOptions options;
-  options.idle_timeout = 150ms;
+  options.idle_timeout = 600ms;
   Stage stage(options);
   Client client(stage.port);
   EXPECT_EQ(client.ask(get("none"))["Connection"], "");
@@ -268,7 +268,7 @@ TEST(HttpFrontFailures, an_idle_visitor_is_closed) {
 
 TEST(HttpFrontFailures, a_body_that_stops_is_a_408) {
   HttpFrontOptions options;
-  options.response_timeout = 150ms;
+  options.response_timeout = 600ms;
   Origin origin([](Wire& w, const Origin::Request& r) { return w.write(ok(body_of(w, r))); });
   Stage stage(options);
   stage.router.add("web", origin.port());

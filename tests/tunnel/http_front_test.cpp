@@ -448,7 +448,7 @@ TEST(HttpFront, keeps_no_more_idle_upstreams_than_allowed_and_none_for_long) {
   HttpFrontOptions options;
   options.max_idle_upstreams = 2;
   options.max_idle_upstreams_total = 3;
-  options.upstream_idle_timeout = std::chrono::milliseconds(300);
+  options.upstream_idle_timeout = std::chrono::seconds(1);
   std::counting_semaphore<> go(0);
   Origin origin([&](Wire& w, const Origin::Request&) {
     go.acquire();
