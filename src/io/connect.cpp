@@ -156,6 +156,7 @@ bool Connecting::try_address(const SocketAddress& address) {
   Descriptor fd = open_socket(address.family());
   if (!fd) return note_failure(errno), false;
   if (address.family() != AF_UNIX) set_low_latency(fd.number());
+  do_not_pace(fd.number(), address);
   int number = go_on_connecting(fd.number(), address);
   // On loopback all is done by now, though the first call does not say so.
   if (number == EINPROGRESS) number = go_on_connecting(fd.number(), address);

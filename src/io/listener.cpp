@@ -266,6 +266,7 @@ bool Accepting::accept_one(std::size_t door, int& number) {
     number = errno;
     return false;
   }
+  do_not_pace(fd.number(), from);
   calling_ = true;
   on_accept_(socket_stream(loop_, std::move(fd), from));
   calling_ = false;

@@ -62,11 +62,8 @@ std::string Address::text() const {
 
 bool Address::is_loopback() const noexcept {
   if (kind == Kind::unix_path || host == "localhost") return true;
-  in_addr v4{};
-  if (::inet_pton(AF_INET, host.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
-  in6_addr v6{};
-  if (::inet_pton(AF_INET6, host.c_str(), &v6) != 1) return false;
-  return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
+  const std::optional<SocketAddress> numeric = numeric_address(host, 0);
+  return numeric && numeric->is_loopback();
 }
 
 // --- SocketAddress ---
@@ -88,6 +85,14 @@ Address SocketAddress::address() const {
   sockaddr_in v4{};
   std::memcpy(&v4, &storage, sizeof v4);
   return tcp_address(ipv4_host(&v4.sin_addr), ntohs(v4.sin_port));
+}
+
+bool SocketAddress::is_loopback() const noexcept {
+  if (family() == AF_INET)
+    return ntohl(reinterpret_cast<const sockaddr_in*>(get())->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+  if (family() != AF_INET6) return false;
+  const in6_addr& v6 = reinterpret_cast<const sockaddr_in6*>(get())->sin6_addr;
+  return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == IN_LOOPBACKNET);
 }
 
 SocketAddress copy_of(const sockaddr* from, socklen_t size) noexcept {
@@ -173,6 +178,11 @@ void set_low_latency(int fd) noexcept {
   const int on = 1;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   ::setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kNotSent, sizeof kNotSent);
+}
+
+void do_not_pace(int fd, const SocketAddress& remote) noexcept {
+  if (!remote.is_loopback()) return;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, kUnpaced.data(), kUnpaced.size());
 }
 
 }  // namespace streamkit::io

@@ -137,7 +137,7 @@ TEST(DescriptorStream, refuses_a_datagram_socket) {
   ::close(socket);
 }
 
-TEST(DescriptorStream, sets_no_delay_at_both_ends_of_tcp) {
+TEST(DescriptorStream, sets_no_delay_and_does_not_pace_at_both_ends_of_local_tcp) {
   Context context;
   const int first = ::dup(STDERR_FILENO);  // the next descriptors are near this number
   ::close(first);
@@ -153,6 +153,10 @@ TEST(DescriptorStream, sets_no_delay_at_both_ends_of_tcp) {
     socklen_t length = sizeof no_delay;
     ASSERT_EQ(::getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &no_delay, &length), 0);
     EXPECT_NE(no_delay, 0);
+    char congestion[16] = {};
+    length = sizeof congestion;
+    ASSERT_EQ(::getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, congestion, &length), 0);
+    EXPECT_STREQ(congestion, "reno");
     EXPECT_TRUE(::fcntl(fd, F_GETFD) & FD_CLOEXEC);
     ++sockets;
   }
