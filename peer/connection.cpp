@@ -91,7 +91,7 @@ void Connection::link_active() {
   const std::shared_ptr<Connection> self = shared_from_this();
   work();
   // The link may be what called us; it lives until this call has unwound.
-  if (is_down()) context_->post([self] {});
+  if (is_down()) context_->keep(self);
 }
 
 void Connection::drive() {
@@ -559,7 +559,7 @@ void Connection::fail(const Error& why) {
 void Connection::link_down(const Error& error) {
   if (is_down()) return;
   phase_ = Phase::down;
-  context_->post([self = shared_from_this()] {});  // outlive whoever is calling
+  context_->keep(shared_from_this());  // outlive whoever is calling
   port_.link = nullptr;
   timer_.cancel();
   mux_.link_lost(error);

@@ -134,7 +134,11 @@ void Peer::async_connect(const Endpoint& endpoint, Until until, Completion<PeerI
 Result<PeerInfo> Peer::connect(const Endpoint& endpoint, Until until) {
   if (io::Context::is_any_current()) return Errc::would_deadlock;
   Waiter<PeerInfo> waiter(*impl_->context);
-  async_connect(endpoint, until, waiter.completion());
+  {
+    io::Context::Lock lock(*impl_->context);
+    impl_->connect(endpoint, until, waiter.completion());
+    lock.leave_to_wait();
+  }
   return waiter.wait(until, [&] {
     const io::Context::Lock lock(*impl_->context);
     // Fails only when the connect has just been answered.
@@ -193,7 +197,11 @@ void Peer::async_open(const To& to, std::string service, OpenOptions options, Un
 Result<Channel> Peer::open(const To& to, std::string service, OpenOptions options, Until until) {
   if (io::Context::is_any_current()) return Errc::would_deadlock;
   Waiter<Channel> waiter(*impl_->context);
-  async_open(to, std::move(service), std::move(options), until, waiter.completion());
+  {
+    io::Context::Lock lock(*impl_->context);
+    impl_->open(to, std::move(service), std::move(options), until, waiter.completion());
+    lock.leave_to_wait();
+  }
   return waiter.wait({}, [] {});  // the deadline is kept on the Context
 }
 
@@ -226,8 +234,9 @@ Result<Channel> Peer::accept(Until until) {
   Waiter<Channel> waiter(*impl_->context);
   std::uint64_t number = 0;
   {
-    const io::Context::Lock lock(*impl_->context);
+    io::Context::Lock lock(*impl_->context);
     number = impl_->accept(waiter.completion());
+    lock.leave_to_wait();
   }
   return waiter.wait(until, [&] {
     const io::Context::Lock lock(*impl_->context);

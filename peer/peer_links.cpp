@@ -161,7 +161,7 @@ Result<void> Peer::Impl::disconnect(const Endpoint& endpoint, const Error& why) 
     const std::shared_ptr<Connection> connection = dialer->connection();
     dialer->stop(why);
     if (connection) connection->fail(Error(Errc::closed, "the other side disconnected"));
-    context->post([gone = std::move(dialer)] {});  // we may have been called from inside it
+    context->keep(std::move(dialer));  // we may have been called from inside it
     return {};
   }
   return Error(Errc::usage, "not connected to " + endpoint.text());

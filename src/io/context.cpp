@@ -33,6 +33,9 @@ void Context::post(Task task) {
   const std::shared_ptr<Loop> alive = impl_->loop;
   alive->post(std::move(task));
 }
+void Context::keep(std::shared_ptr<const void> thing) {
+  impl_->loop->keep(std::move(thing));
+}
 bool Context::is_current() const noexcept {
   return Loop::current() == this;
 }

@@ -42,7 +42,13 @@ void Loop::enter_from_outside() {
 void Loop::leave_to_outside(bool is_waiting) {
   // Another thread may end the Context as soon as the lock is free.
   std::shared_ptr<Loop> alive;
+  if (!kept_.empty()) {
+    alive = shared_from_this();
+    drop_kept();
+  }
+  bool wakes = false;
   if (std::exchange(wake_at_leave_, false)) {
+    wakes = !is_waiting;
     if (is_waiting)
       unseen_posts_ = true;
     else
@@ -50,7 +56,7 @@ void Loop::leave_to_outside(bool is_waiting) {
   }
   current_context = nullptr;
   mutex_.unlock();
-  if (alive) call_driver();
+  if (wakes) call_driver();
 }
 
 void Loop::enter_from_loop() {
@@ -63,8 +69,17 @@ void Loop::enter_from_loop() {
 }
 
 void Loop::leave_to_loop() {
+  if (!kept_.empty()) drop_kept();
   current_context = nullptr;
   mutex_.unlock();
+}
+
+// What goes may let go of more.
+void Loop::drop_kept() {
+  while (!kept_.empty()) {
+    const std::shared_ptr<const void> last = std::move(kept_.back());
+    kept_.pop_back();
+  }
 }
 
 // ---- posting

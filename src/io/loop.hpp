@@ -63,6 +63,8 @@ class Loop : public std::enable_shared_from_this<Loop> {
   bool is_stopped() const noexcept { return stopped_; }
 
   void post(Task task);
+  /// On the Context.
+  void keep(std::shared_ptr<const void> thing) { kept_.push_back(std::move(thing)); }
   bool is_current() const noexcept;
   /// The Context that the calling thread is on, or nullptr.
   static Context* current() noexcept;
@@ -127,6 +129,7 @@ class Loop : public std::enable_shared_from_this<Loop> {
 
   void enter_from_loop();
   void leave_to_loop();
+  void drop_kept();
 
   // ---- driving: loop.cpp
   void turn(TimePoint until);
@@ -171,6 +174,7 @@ class Loop : public std::enable_shared_from_this<Loop> {
   bool refuse_posts_ = false;     // guarded by post_mutex_
   std::vector<Task> batch_;       // the driver's own
   bool wake_at_leave_ = false;    // on the Context
+  std::vector<std::shared_ptr<const void>> kept_;  // on the Context, until who is on it leaves
   std::atomic<bool> unseen_posts_{false};  // of a thread that has left to wait
   std::atomic<std::uint64_t> collections_{0};
   std::atomic<bool> sleeping_{false};  // the driver waits for events, or is about to

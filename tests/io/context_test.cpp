@@ -2,6 +2,8 @@
 #include "awaited.hpp"
 
 #include <atomic>
+#include <future>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -79,6 +81,46 @@ TEST(Context, runs_a_task_posted_under_the_lock_after_the_lock_is_left) {
     EXPECT_FALSE(ran);
   }
   done.wait();
+}
+
+TEST(Context, keeps_a_thing_until_who_is_on_it_has_left) {
+  Context context;
+  const auto kept = [&context] {
+    auto thing = std::make_shared<int>(1);
+    const std::weak_ptr<int> watch = thing;
+    context.keep(std::move(thing));
+    EXPECT_FALSE(watch.expired());
+    return watch;
+  };
+  std::weak_ptr<int> under_the_lock;
+  {
+    const Context::Lock lock(context);
+    under_the_lock = kept();
+    { const Context::Lock inner(context); }
+    EXPECT_FALSE(under_the_lock.expired());
+  }
+  EXPECT_TRUE(under_the_lock.expired());
+
+  std::promise<std::weak_ptr<int>> in_a_task;
+  context.post([&] { in_a_task.set_value(kept()); });
+  const std::weak_ptr<int> watch = in_a_task.get_future().get();
+  const Context::Lock lock(context);  // the task has left
+  EXPECT_TRUE(watch.expired());
+}
+
+TEST(Context, lets_what_goes_keep_more) {
+  Context context;
+  std::weak_ptr<int> second;
+  {
+    const Context::Lock lock(context);
+    const auto keeps = [&](void*) {
+      auto thing = std::make_shared<int>(2);
+      second = thing;
+      context.keep(std::move(thing));
+    };
+    context.keep(std::shared_ptr<void>(nullptr, keeps));
+  }
+  EXPECT_TRUE(second.expired());
 }
 
 TEST(Context, lets_one_thread_in_at_a_time) {

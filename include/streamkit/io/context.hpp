@@ -40,6 +40,9 @@ class Context {
 
   /// Queues `task`; the loop runs it soon, in order, never inside this call. Any thread.
   void post(Task task);
+  /// On the Context: `thing` lives at least until whoever is on it now has left. For what must outlive
+  /// its caller; a task posted for that would wake the loop.
+  void keep(std::shared_ptr<const void> thing);
   /// Whether the calling thread is on this Context.
   bool is_current() const noexcept;
   /// Whether the calling thread is on any Context.
