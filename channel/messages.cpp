@@ -119,7 +119,7 @@ Bytes write_global_request(std::string_view type, bool want_reply, ByteView payl
 
 Bytes write_global_reply(bool ok, ByteView payload) {
   Bytes out = begin(ok ? Number::request_success : Number::request_failure, payload.size());
-  if (ok) append(out, payload);  // a failure carries nothing
+  append(out, payload);  // of a failure: only for who sent a hello
   return out;
 }
 

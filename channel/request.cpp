@@ -172,7 +172,7 @@ Result<void> Multiplexer::Impl::handle_global_reply(bool ok, wire::Reader in) {
     ++dropped;
     return {};
   }
-  emit(GlobalReply{global_tokens.front(), ok, ok ? to_bytes(in.rest()) : Bytes()});
+  emit(GlobalReply{global_tokens.front(), ok, to_bytes(in.rest())});
   global_tokens.pop();
   return {};
 }

@@ -160,7 +160,7 @@ TEST(GlobalRequests, are_answered_in_order_with_their_payloads) {
   ASSERT_EQ(pair.b.all<GlobalRequest>().size(), 3u);
   EXPECT_EQ(as_text(pair.b.next<GlobalRequest>()->payload), "hi");
   ASSERT_TRUE(pair.b.mux.reply_global(true, as_bytes("welcome")));
-  ASSERT_TRUE(pair.b.mux.reply_global(false));
+  ASSERT_TRUE(pair.b.mux.reply_global(false, as_bytes("not now")));
   EXPECT_TRUE(pair.b.mux.reply_global(true).error().is(Errc::usage));
   pair.run();
   const std::optional<GlobalReply> one = pair.a.next<GlobalReply>(),
@@ -171,6 +171,7 @@ TEST(GlobalRequests, are_answered_in_order_with_their_payloads) {
   EXPECT_EQ(as_text(one->payload), "welcome");
   EXPECT_EQ(two->token, second);
   EXPECT_FALSE(two->ok);
+  EXPECT_EQ(as_text(two->payload), "not now");
 }
 
 TEST(GlobalRequests, are_bounded_in_both_directions) {
