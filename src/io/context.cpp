@@ -33,6 +33,10 @@ void Context::post(Task task) {
   const std::shared_ptr<Loop> alive = impl_->loop;
   alive->post(std::move(task));
 }
+void Context::post_lazily(Task task) {
+  const std::shared_ptr<Loop> alive = impl_->loop;
+  alive->post(std::move(task), true);
+}
 bool Context::is_current() const noexcept {
   return Loop::current() == this;
 }

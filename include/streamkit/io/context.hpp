@@ -40,6 +40,9 @@ class Context {
 
   /// Queues `task`; the loop runs it soon, in order, never inside this call. Any thread.
   void post(Task task);
+  /// The same for a task that whoever calls in next would do the work of: it wakes a driver that sleeps, but
+  /// while callers come and go it may wait until one drives, or for the own thread, some 1 ms.
+  void post_lazily(Task task);
   /// Whether the calling thread is on this Context.
   bool is_current() const noexcept;
   /// Whether the calling thread is on any Context.
