@@ -374,12 +374,11 @@ Result<void> Multiplexer::consume(ChannelId id, Lane lane, std::size_t n, TimePo
   impl_->advance(now);
   return impl_->consume(id, lane, n);
 }
-std::optional<Bytes> Multiplexer::take_frame(ChannelId id, Lane lane, TimePoint now) {
+std::optional<Bytes> Multiplexer::take_frame(ChannelId id, Lane lane) {
   Channel* const c = impl_->find(id);
   Bytes* const frame = c != nullptr ? c->lane(lane).frame() : nullptr;
   if (frame == nullptr) return std::nullopt;
   std::optional<Bytes> taken(std::move(*frame));
-  impl_->advance(now);
   // A failure here is the port's, and the driver hears of it there.
   static_cast<void>(impl_->consume(id, lane, 4 + taken->size()));
   return taken;

@@ -153,7 +153,9 @@ class ChannelState final : public std::enable_shared_from_this<ChannelState> {
   Result<std::optional<Bytes>> take_frame(Lane l, ByteView have);
   std::optional<ByteView> whole_frame(Lane l, ByteView have) noexcept;
   Result<void> check_writing() const;
-  Result<void> check_frame(ByteView bytes) const;
+  Result<void> check_frame(std::size_t size) const;
+  bool is_frame_size(std::size_t size) const noexcept;
+  bool may_write() const noexcept { return !wants_end_ && !wants_close_ && phase == Phase::open; }
   std::size_t copied_below() const noexcept;
   bool should_give(const Bytes& frame) const noexcept;
   std::uint64_t begin_write(Lane l, Write w);

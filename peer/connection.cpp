@@ -17,8 +17,8 @@ constexpr int kCompletionsInARow = 4096;       // completions called between two
 constexpr std::chrono::microseconds kGather{100};
 constexpr std::size_t kGatherBytes = 32 * 1024;
 // In process a hand-over costs more than what is in it, and what is large moves.
-constexpr std::size_t kGatherInproc = 256 * 1024;
-constexpr std::size_t kLargeInproc = 16 * 1024;
+constexpr std::size_t kGatherInproc = 512 * 1024;
+constexpr std::size_t kLargeInproc = 4 * 1024;
 constexpr int kUngathered = 2;
 
 // In process a message costs the same whatever its size: packets of SSH's size would only cut frames up.

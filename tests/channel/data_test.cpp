@@ -203,13 +203,13 @@ TEST(Data, a_given_frame_moves_from_its_writer_to_its_reader) {
     pair.run();
     EXPECT_EQ(pair.b.mux.readable_bytes(ends.at_b, Lane::data), 4 + size);
     EXPECT_EQ(pair.b.mux.peek(ends.at_b, Lane::data).size(), 4u);
-    const std::optional<Bytes> got = pair.b.mux.take_frame(ends.at_b, Lane::data, pair.now);
+    const std::optional<Bytes> got = pair.b.mux.take_frame(ends.at_b, Lane::data);
     ASSERT_TRUE(got);
     EXPECT_EQ(got->data(), frame.at);
     EXPECT_EQ(got->size(), size);
     EXPECT_EQ(pair.b.mux.readable_bytes(ends.at_b, Lane::data), 0u);
   }
-  EXPECT_FALSE(pair.b.mux.take_frame(ends.at_b, Lane::data, pair.now));
+  EXPECT_FALSE(pair.b.mux.take_frame(ends.at_b, Lane::data));
 }
 
 TEST(Data, what_was_given_can_be_read_as_bytes_piece_by_piece) {
@@ -222,9 +222,9 @@ TEST(Data, what_was_given_can_be_read_as_bytes_piece_by_piece) {
   ASSERT_TRUE(*pair.a.mux.give(ends.at_a, Lane::data, frame.header(), frame.bytes));
   ASSERT_TRUE(*pair.a.mux.append(ends.at_a, Lane::data, {}, as_bytes("after")));
   pair.run();
-  EXPECT_FALSE(pair.b.mux.take_frame(ends.at_b, Lane::data, pair.now)) << "it is not next";
+  EXPECT_FALSE(pair.b.mux.take_frame(ends.at_b, Lane::data)) << "it is not next";
   EXPECT_EQ(pair.read(pair.b, ends.at_b, Lane::data, 8), "before" + expected.substr(0, 2));
-  EXPECT_FALSE(pair.b.mux.take_frame(ends.at_b, Lane::data, pair.now)) << "it was begun";
+  EXPECT_FALSE(pair.b.mux.take_frame(ends.at_b, Lane::data)) << "it was begun";
   EXPECT_EQ(pair.read(pair.b, ends.at_b), expected.substr(2) + "after");
 }
 

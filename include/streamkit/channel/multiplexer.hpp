@@ -219,8 +219,9 @@ class Multiplexer {
   /// Gives `n` bytes back; the window opens again by an eighth of it (half of one under 64 KiB).
   Result<void> consume(ChannelId id, Lane lane, std::size_t n, TimePoint now);
   /// Consumes a frame with its header and moves it out, where the next bytes are one that was given to this
-  /// side; else nothing happens. peek() shows its header, all four bytes and nothing else, before.
-  std::optional<Bytes> take_frame(ChannelId id, Lane lane, TimePoint now);
+  /// side; else nothing happens. peek() shows its header, all four bytes and nothing else, before. It takes no
+  /// time: windows are measured to when something last came, or the driver last called.
+  std::optional<Bytes> take_frame(ChannelId id, Lane lane);
   /// The other side ended its direction and everything of it was consumed (data lane), or it is closed.
   bool is_eof(ChannelId id) const noexcept;
   /// Trailers that came so far.
