@@ -108,6 +108,18 @@ TEST_P(Conformance, a_frame_that_is_given_away_arrives_unchanged) {
   writer.join();
 }
 
+// Windows count bytes; a frame that takes much more memory than it has bytes must not hold it.
+TEST_P(Conformance, a_frame_with_much_room_to_spare_is_copied) {
+  auto [x, y] = open();
+  Bytes frame = pattern_bytes(5000, 1);
+  frame.reserve(1 << 20);
+  SK_ASSERT_OK(x.write_frame(std::move(frame), kPatience));
+  const Result<Bytes> got = y.read_frame(kPatience);
+  SK_ASSERT_OK(got);
+  EXPECT_TRUE(*got == pattern_bytes(5000, 1));
+  EXPECT_LE(got->capacity(), 10'000u);
+}
+
 TEST_P(Conformance, frames_that_are_given_away_by_completions_arrive_in_order) {
   auto [x, y] = open();
   constexpr std::size_t kFrames = 300;
