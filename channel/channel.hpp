@@ -35,6 +35,10 @@ struct Channel {
   bool is_alive() const noexcept {
     return standing == Standing::open || standing == Standing::ended;
   }
+  /// For sure; where nothing of its end is known yet, which is nearly always.
+  bool takes_data() const noexcept {
+    return is_alive() && !reported && !end_queued && !close_queued && !ending;
+  }
   bool has_ended() const noexcept {
     return standing == Standing::ended || standing == Standing::closing_ended ||
            standing == Standing::finished;

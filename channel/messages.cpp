@@ -69,16 +69,17 @@ std::optional<std::uint32_t> read_window_adjust(wire::Reader in) {
   return if_at_end(in, bytes);
 }
 
-std::optional<ByteView> read_data(wire::Reader in) {
-  const ByteView bytes = in.string();
-  return if_at_end(in, bytes);
+std::optional<ByteView> read_data(wire::Reader in, std::size_t apart) {
+  const std::size_t size = in.u32();
+  if (!in.ok() || size != in.rest().size() + apart) return std::nullopt;
+  return in.rest();
 }
 
-std::optional<ExtendedDataMessage> read_extended_data(wire::Reader in) {
-  ExtendedDataMessage m{};
-  m.code = in.u32();
-  m.bytes = in.string();
-  return if_at_end(in, m);
+std::optional<ExtendedDataMessage> read_extended_data(wire::Reader in, std::size_t apart) {
+  const std::uint32_t code = in.u32();
+  const std::optional<ByteView> bytes = read_data(in, apart);
+  if (!bytes) return std::nullopt;
+  return ExtendedDataMessage{code, *bytes};
 }
 
 std::optional<std::uint32_t> read_exit_status(ByteView payload) {

@@ -52,8 +52,9 @@ struct ExtendedDataMessage {
   ByteView bytes;
 };
 std::optional<std::uint32_t> read_window_adjust(wire::Reader in);
-std::optional<ByteView> read_data(wire::Reader in);
-std::optional<ExtendedDataMessage> read_extended_data(wire::Reader in);
+/// Of data, `apart` bytes may lie elsewhere: its size counts them, and the view ends before them.
+std::optional<ByteView> read_data(wire::Reader in, std::size_t apart = 0);
+std::optional<ExtendedDataMessage> read_extended_data(wire::Reader in, std::size_t apart = 0);
 
 /// The same fields as a global request.
 using RequestMessage = GlobalRequestMessage;

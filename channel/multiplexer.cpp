@@ -58,6 +58,18 @@ Result<void> Multiplexer::Impl::handle_payload(ByteView payload, TimePoint now,
   return done;
 }
 
+Result<void> Multiplexer::Impl::handle_given(ByteView header, Bytes body, TimePoint now) {
+  const auto number = header.empty() ? Number{} : static_cast<Number>(header[0]);
+  if (number != Number::data && number != Number::extended_data) {
+    body.insert(body.begin(), header.begin(), header.end());
+    return handle_payload(body, now, {});
+  }
+  given = &body;
+  Result<void> done = handle_payload(header, now, {});
+  given = nullptr;
+  return done;
+}
+
 Result<void> Multiplexer::Impl::dispatch(ByteView payload) {
   if (payload.empty()) return violation("an empty message");
   wire::Reader in(payload.subspan(1));
@@ -245,6 +257,9 @@ bool Multiplexer::is_known(std::uint8_t number) noexcept {
 Result<void> Multiplexer::handle_payload(ByteView payload, TimePoint now, const Keeper& keeper) {
   return impl_->handle_payload(payload, now, keeper);
 }
+Result<void> Multiplexer::handle_given(ByteView header, Bytes body, TimePoint now) {
+  return impl_->handle_given(header, std::move(body), now);
+}
 bool Multiplexer::wants_port() const noexcept {
   return !impl_->turns.empty();
 }
@@ -293,6 +308,9 @@ Result<std::size_t> Multiplexer::write(ChannelId id, Lane lane, ByteView bytes, 
 }
 Result<bool> Multiplexer::append(ChannelId id, Lane lane, ByteView head, ByteView bytes) {
   return impl_->append(id, lane, head, bytes);
+}
+Result<bool> Multiplexer::give(ChannelId id, Lane lane, ByteView head, Bytes& bytes) {
+  return impl_->give(id, lane, head, bytes);
 }
 Result<void> Multiplexer::lend(ChannelId id, Lane lane, ByteView head, ByteView bytes) {
   return impl_->lend(id, lane, head, bytes);
@@ -355,6 +373,15 @@ std::size_t Multiplexer::readable_bytes(ChannelId id, Lane lane) const noexcept 
 Result<void> Multiplexer::consume(ChannelId id, Lane lane, std::size_t n, TimePoint now) {
   impl_->advance(now);
   return impl_->consume(id, lane, n);
+}
+std::optional<Bytes> Multiplexer::take_frame(ChannelId id, Lane lane) {
+  Channel* const c = impl_->find(id);
+  Bytes* const frame = c != nullptr ? c->lane(lane).frame() : nullptr;
+  if (frame == nullptr) return std::nullopt;
+  std::optional<Bytes> taken(std::move(*frame));
+  // A failure here is the port's, and the driver hears of it there.
+  static_cast<void>(impl_->consume(id, lane, 4 + taken->size()));
+  return taken;
 }
 bool Multiplexer::is_eof(ChannelId id) const noexcept {
   const Channel* const c = impl_->find(id);

@@ -12,9 +12,6 @@
 
 namespace streamkit::channel {
 
-/// A data message's bytes are never more than this, whatever the other side says it can take: more
-/// does not fit an SSH packet that anybody accepts.
-inline constexpr std::uint32_t kLargestSend = 255 * 1024;
 /// Who announces more than that has not thought about it, and gets what RFC 4254 takes for granted.
 inline constexpr std::uint32_t kCustomarySend = 32 * 1024;
 /// What one event or one owed answer counts in owed_bytes(), beside the bytes it carries.
@@ -32,6 +29,7 @@ struct Multiplexer::Impl {
 
   // ---- multiplexer.cpp: inputs, events, slots
   Result<void> handle_payload(ByteView payload, TimePoint now, const Keeper& keeper);
+  Result<void> handle_given(ByteView header, Bytes body, TimePoint now);
   Result<void> dispatch(ByteView payload);
   Result<void> dispatch_to_channel(Number number, wire::Reader in);
   Result<void> act(Number number, Channel& c, wire::Reader in);
@@ -69,12 +67,14 @@ struct Multiplexer::Impl {
   // ---- sending.cpp
   Result<std::size_t> write(ChannelId id, Lane lane, ByteView bytes);
   Result<bool> append(ChannelId id, Lane lane, ByteView head, ByteView bytes);
+  Result<bool> give(ChannelId id, Lane lane, ByteView head, Bytes& bytes);
   Result<void> lend(ChannelId id, Lane lane, ByteView head, ByteView bytes);
   std::size_t take_back(ChannelId id, Lane lane) noexcept;
   std::size_t writable_bytes(ChannelId id, Lane lane) const noexcept;
   Result<Channel*> find_sending(ChannelId id) const;
   Result<std::size_t> send_directly(Channel& c, Lane lane, ByteView bytes);
-  Result<std::size_t> send_data(Channel& c, Lane lane, ByteView head, ByteView bytes);
+  Result<std::size_t> send_data(Channel& c, Lane lane, ByteView head, ByteView bytes,
+                                Bytes* whole = nullptr);
   std::size_t room(const Channel& c, Lane lane) const noexcept;
   Result<void> send_in_order(Channel& c, SendQueue::Kind kind, ByteView message);
   Result<void> send_run(Channel& c, SendQueue::Kind kind, ByteView message);
@@ -89,8 +89,10 @@ struct Multiplexer::Impl {
   // ---- receiving.cpp
   Result<void> handle_data(Channel& c, wire::Reader in);
   Result<void> handle_extended_data(Channel& c, wire::Reader in);
-  Result<bool> charge(Channel& c, ByteView bytes);
+  Result<bool> charge(Channel& c, std::size_t n);
   void keep(Channel& c, Lane lane, ByteView bytes);
+  /// Bytes of the data message that is being handled which came apart from it.
+  std::size_t apart() const noexcept { return given != nullptr ? given->size() : 0; }
   void cap_error_lane(Channel& c);
   void drop_errors(Channel& c, std::size_t n);
   void tell_readable(Channel& c, Lane lane);
@@ -144,6 +146,7 @@ struct Multiplexer::Impl {
   std::optional<Error> failed;  ///< the first error of the link is final
 
   const Keeper* kept_by = nullptr;  ///< whoever keeps the payload that is being handled
+  Bytes* given = nullptr;           ///< the rest of that payload, where it came apart and is ours
   BlockPool pool;                   ///< outlives the channels
   std::vector<std::unique_ptr<Channel>> slots;
   Fifo<std::uint32_t> free_ids;  ///< oldest first, so that a number rests before it is used again

@@ -1,5 +1,5 @@
 // ReceiveQueue: received bytes that wait for the reader, in pieces that never move. A large piece
-// stays where the link read it to; small ones are copied together.
+// stays where the link read it to, or is the sender's own memory; small ones are copied together.
 #pragma once
 
 #include "block_pool.hpp"
@@ -26,6 +26,11 @@ class ReceiveQueue {
   ByteView front() const noexcept;
   /// With a keeper the bytes may stay where they are.
   void append(ByteView bytes, const Keeper& keeper = {});
+  /// `head`, of at most 4 bytes, and bytes that are the queue's from now on.
+  void append(ByteView head, Bytes bytes);
+  /// Bytes that were given with four before them which are their number, when all of this is next:
+  /// they may be moved out before they are consumed. Else nullptr.
+  Bytes* frame() noexcept;
   /// Forgets the oldest `n` <= size() bytes.
   void consume(std::size_t n) noexcept;
   void clear() noexcept;

@@ -7,9 +7,9 @@ namespace streamkit::channel {
 // ---- data comes
 
 Result<void> Multiplexer::Impl::handle_data(Channel& c, wire::Reader in) {
-  const std::optional<ByteView> bytes = read_data(in);
+  const std::optional<ByteView> bytes = read_data(in, apart());
   if (!bytes) return violation("CHANNEL_DATA is malformed");
-  const Result<bool> wanted = charge(c, *bytes);
+  const Result<bool> wanted = charge(c, bytes->size() + apart());
   if (!wanted) return wanted.error();
   if (!*wanted) return give_window(c);
   keep(c, Lane::data, *bytes);
@@ -17,30 +17,31 @@ Result<void> Multiplexer::Impl::handle_data(Channel& c, wire::Reader in) {
 }
 
 Result<void> Multiplexer::Impl::handle_extended_data(Channel& c, wire::Reader in) {
-  const std::optional<ExtendedDataMessage> m = read_extended_data(in);
+  const std::optional<ExtendedDataMessage> m = read_extended_data(in, apart());
   if (!m) return violation("CHANNEL_EXTENDED_DATA is malformed");
-  const Result<bool> wanted = charge(c, m->bytes);
+  const std::size_t size = m->bytes.size() + apart();
+  const Result<bool> wanted = charge(c, size);
   if (!wanted) return wanted.error();
   if (*wanted && m->code == kStderr) {
     keep(c, Lane::error, m->bytes);
     cap_error_lane(c);
   } else if (*wanted) {
-    c.window.free(m->bytes.size());  // of a code that nobody here reads
+    c.window.free(size);  // of a code that nobody here reads
   }
   return give_window(c);
 }
 
 /// Takes the bytes out of the window. False: nobody reads them any more, and the window has them
 /// back.
-Result<bool> Multiplexer::Impl::charge(Channel& c, ByteView bytes) {
-  if (bytes.size() > limits.max_packet) return violation("a data message over our maximum packet");
-  if (bytes.empty()) {
+Result<bool> Multiplexer::Impl::charge(Channel& c, std::size_t n) {
+  if (n > limits.max_packet) return violation("a data message over our maximum packet");
+  if (n == 0) {
     if (!may_be_empty()) return violation("a flood of empty data messages");
     return false;
   }
-  if (!c.window.spend(bytes.size(), now_, round_trip)) return violation("data over the window");
+  if (!c.window.spend(n, now_, round_trip)) return violation("data over the window");
   if (!c.close_queued) return true;
-  c.window.free(bytes.size());
+  c.window.free(n);
   return false;
 }
 
@@ -59,7 +60,11 @@ bool Multiplexer::Impl::may_be_empty() noexcept {
 }
 
 void Multiplexer::Impl::keep(Channel& c, Lane lane, ByteView bytes) {
-  c.lane(lane).append(bytes, lane == Lane::data ? *kept_by : Keeper());
+  if (given != nullptr) {
+    c.lane(lane).append(bytes, std::move(*given));
+  } else {
+    c.lane(lane).append(bytes, lane == Lane::data ? *kept_by : Keeper());
+  }
   tell_readable(c, lane);
 }
 

@@ -42,36 +42,58 @@ void SendQueue::make_room(std::size_t n) {
 ByteView SendQueue::bytes() const noexcept {
   const Run& run = front();
   const std::size_t size = run.size - run.head_size;
-  return run.is_lent ? ByteView(run.lent, size) : ByteView(store_.bytes.get() + head_, size);
+  return run.is_apart ? ByteView(run.apart, size) : ByteView(store_.bytes.get() + head_, size);
 }
 
-void SendQueue::push(Kind kind, ByteView bytes) {
-  if (!bytes.empty()) {
-    make_room(bytes.size());
-    std::memcpy(store_.bytes.get() + tail_, bytes.data(), bytes.size());
-    tail_ += bytes.size();
+void SendQueue::push(Kind kind, ByteView bytes, ByteView more) {
+  const std::size_t size = bytes.size() + more.size();
+  if (size > 0) {
+    make_room(size);
+    std::byte* const to = store_.bytes.get() + tail_;
+    if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
+    if (!more.empty()) std::memcpy(to + bytes.size(), more.data(), more.size());
+    tail_ += size;
   }
-  count_of(kind) += static_cast<std::uint32_t>(bytes.size());
+  count_of(kind) += static_cast<std::uint32_t>(size);
   const bool joins = kind == Kind::data || kind == Kind::error;
-  if (joins && !empty() && runs_.back().kind == kind && !runs_.back().is_lent) {
-    runs_.back().size += bytes.size();
+  if (joins && !empty() && runs_.back().kind == kind && !runs_.back().is_apart) {
+    runs_.back().size += size;
     return;
   }
   Run run;
   run.kind = kind;
-  run.size = bytes.size();
-  runs_.push(run);
+  run.size = size;
+  runs_.push(std::move(run));
 }
 
-void SendQueue::lend(Kind kind, ByteView head, ByteView bytes) {
+SendQueue::Run SendQueue::apart(Kind kind, ByteView head, ByteView bytes) {
   Run run;
   run.kind = kind;
-  run.is_lent = true;
+  run.is_apart = true;
   run.head_size = static_cast<std::uint8_t>(head.size());
   std::copy(head.begin(), head.end(), run.head.begin());
   run.size = head.size() + bytes.size();
-  run.lent = bytes.data();
-  runs_.push(run);
+  run.apart = bytes.data();
+  return run;
+}
+
+void SendQueue::lend(Kind kind, ByteView head, ByteView bytes) {
+  Run run = apart(kind, head, bytes);
+  run.is_lent = true;
+  runs_.push(std::move(run));
+}
+
+void SendQueue::give(Kind kind, ByteView head, Bytes bytes) {
+  Run run = apart(kind, head, bytes);
+  run.given = std::move(bytes);  // which stay where they are
+  count_of(kind) += static_cast<std::uint32_t>(run.size);
+  runs_.push(std::move(run));
+}
+
+Bytes* SendQueue::whole() noexcept {
+  Run& run = runs_.front();
+  const bool is_whole = !run.given.empty() && run.apart == run.given.data();
+  return is_whole ? &run.given : nullptr;
 }
 
 std::size_t SendQueue::lent(Kind kind) const noexcept {
@@ -90,15 +112,15 @@ std::size_t SendQueue::take_back(Kind kind) noexcept {
 void SendQueue::pop(std::size_t n) noexcept {
   Run& run = runs_.front();
   run.size -= n;
-  if (run.is_lent) {
+  if (!run.is_lent) count_of(run.kind) -= static_cast<std::uint32_t>(n);
+  if (run.is_apart) {
     const std::size_t of_head = std::min<std::size_t>(n, run.head_size);
     std::copy(run.head.begin() + static_cast<std::ptrdiff_t>(of_head), run.head.end(),
               run.head.begin());
     run.head_size = static_cast<std::uint8_t>(run.head_size - of_head);
-    run.lent += n - of_head;
+    run.apart += n - of_head;
   } else {
     head_ += n;
-    count_of(run.kind) -= static_cast<std::uint32_t>(n);
   }
   if (run.size > 0) return;
   runs_.pop();

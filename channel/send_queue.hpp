@@ -12,7 +12,7 @@
 namespace streamkit::channel {
 
 /// Small writes that wait join into one run, so that they leave as full data messages. A large one
-/// can be lent instead: it is sent from where its writer has it. Owns no memory while it is empty.
+/// can be lent or given instead: it is sent from where it is. Owns no memory while it is empty.
 class SendQueue {
  public:
   /// `question` is a control message that asks for a reply.
@@ -20,10 +20,12 @@ class SendQueue {
   struct Run {
     Kind kind = Kind::data;
     bool is_lent = false;
-    std::uint8_t head_size = 0;          ///< of a lent run: bytes that go before it
+    bool is_apart = false;               ///< lent or given: its bytes are not in the store
+    std::uint8_t head_size = 0;          ///< of a run that lies apart: bytes that go before it
     std::array<std::byte, 4> head{};
     std::size_t size = 0;                ///< bytes left of it, head included; 0 for eof and close
-    const std::byte* lent = nullptr;     ///< the next byte of a lent run behind its head
+    const std::byte* apart = nullptr;    ///< the next byte of such a run behind its head
+    Bytes given{};                       ///< what `apart` points into, unless it is lent
   };
 
   static constexpr std::size_t kMaxHead = 4;
@@ -38,10 +40,15 @@ class SendQueue {
   /// What is left of the head of that run.
   ByteView head() const noexcept { return ByteView(front().head).first(front().head_size); }
 
-  void push(Kind kind, ByteView bytes = {});
+  void push(Kind kind, ByteView bytes = {}, ByteView more = {});
   /// `head` (at most 4 bytes) is kept; `bytes` must stay where they are until they were sent or
   /// taken back. One lent run a lane at a time.
   void lend(Kind kind, ByteView head, ByteView bytes);
+  /// The same for bytes that are the queue's from now on; not none.
+  void give(Kind kind, ByteView head, Bytes bytes);
+  /// All the bytes of the front run behind its head, when they were given and none of them has gone:
+  /// then they may be moved out before pop(). Else nullptr.
+  Bytes* whole() noexcept;
   /// Ends the lending on a lane: what is left of it leaves the queue. How many bytes that were.
   std::size_t take_back(Kind kind) noexcept;
   /// What is left of the run lent on a lane, head included.
@@ -57,6 +64,7 @@ class SendQueue {
 
  private:
   std::uint32_t& count_of(Kind kind) noexcept;
+  static Run apart(Kind kind, ByteView head, ByteView bytes);
   void make_room(std::size_t n);
 
   BlockPool* pool_;

@@ -61,16 +61,32 @@ std::size_t Multiplexer::Impl::writable_bytes(ChannelId id, Lane lane) const noe
 }
 
 Result<bool> Multiplexer::Impl::append(ChannelId id, Lane lane, ByteView head, ByteView bytes) {
-  Result<Channel*> found = find_sending(id);
-  if (!found) return found.error();
-  Channel& c = **found;
+  Channel* const sending = find(id);
+  if (sending == nullptr || !sending->takes_data())
+    if (Result<Channel*> found = find_sending(id); !found) return found.error();
+  Channel& c = *sending;
   if (head.size() + bytes.size() > room(c, lane)) {
     c.wants_writable[static_cast<std::size_t>(lane)] = true;
     return false;
   }
-  const SendQueue::Kind kind = kind_of(lane);
-  if (!head.empty()) c.out.push(kind, head);
-  if (!bytes.empty()) c.out.push(kind, bytes);
+  if (!head.empty() || !bytes.empty()) c.out.push(kind_of(lane), head, bytes);
+  wait_for_turn(c);
+  return true;
+}
+
+Result<bool> Multiplexer::Impl::give(ChannelId id, Lane lane, ByteView head, Bytes& bytes) {
+  if (bytes.empty()) return append(id, lane, head, {});
+  Result<Channel*> found = find_sending(id);
+  if (!found) return found.error();
+  Channel& c = **found;
+  if (head.size() > SendQueue::kMaxHead || bytes.size() > kLargestGiven)
+    return Error(Errc::usage, "only what fits one message can be given");
+  // The last one may go over the limit: what is in it exists already.
+  if (room(c, lane) == 0) {
+    c.wants_writable[static_cast<std::size_t>(lane)] = true;
+    return false;
+  }
+  c.out.give(kind_of(lane), head, std::move(bytes));
   wait_for_turn(c);
   return true;
 }
@@ -107,9 +123,9 @@ Result<std::size_t> Multiplexer::Impl::send_directly(Channel& c, Lane lane, Byte
 }
 
 /// One data message, as long as the window, their packet size and the port allow; 0 when they do
-/// not.
+/// not. `whole` are the same bytes where they may be given away, which is done when all of them go.
 Result<std::size_t> Multiplexer::Impl::send_data(Channel& c, Lane lane, ByteView head,
-                                                 ByteView bytes) {
+                                                 ByteView bytes, Bytes* whole) {
   const bool error_lane = lane == Lane::error;
   const std::size_t header = DataHeader::size_of(error_lane);
   const std::size_t sendable = port.sendable_bytes();
@@ -120,8 +136,11 @@ Result<std::size_t> Multiplexer::Impl::send_data(Channel& c, Lane lane, ByteView
   const auto size = static_cast<std::uint32_t>(n);
   const ByteView first = head.first(std::min(head.size(), n));
   const DataHeader message(c.remote, error_lane, size, first);
-  if (Result<void> sent = port.send(message.view(), bytes.first(n - first.size())); !sent)
-    return sent.error();
+  const ByteView body = bytes.first(n - first.size());
+  Result<void> sent = whole != nullptr && body.size() == bytes.size()
+                          ? port.send_owned(message.view(), std::move(*whole))
+                          : port.send(message.view(), body);
+  if (!sent) return sent.error();
   c.send_window -= size;
   return n;
 }
@@ -180,23 +199,25 @@ Result<Multiplexer::Impl::Served> Multiplexer::Impl::serve(Channel& c) {
   if (c.turn.deficit <= 0) c.turn.deficit += kQuantum;
   while (!c.out.empty()) {
     if (c.turn.deficit <= 0) return Served::turn_over;
-    const SendQueue::Run run = c.out.front();
-    std::size_t used = run.size;
-    if (run.kind == SendQueue::Kind::data || run.kind == SendQueue::Kind::error) {
+    const SendQueue::Kind kind = c.out.front().kind;
+    const std::size_t size = c.out.front().size;
+    const bool is_lent = c.out.front().is_lent;
+    std::size_t used = size;
+    if (kind == SendQueue::Kind::data || kind == SendQueue::Kind::error) {
       if (c.send_window == 0) return Served::done;
-      const Lane lane = run.kind == SendQueue::Kind::data ? Lane::data : Lane::error;
-      const Result<std::size_t> n = send_data(c, lane, c.out.head(), c.out.bytes());
+      const Lane lane = kind == SendQueue::Kind::data ? Lane::data : Lane::error;
+      const Result<std::size_t> n =
+          send_data(c, lane, c.out.head(), c.out.bytes(), c.out.whole());
       if (!n) return n.error();
       if (*n == 0) return Served::port_full;
       used = *n;
     } else {
-      if (Result<void> sent = send_run(c, run.kind, c.out.bytes()); !sent) return sent.error();
-      if (run.kind == SendQueue::Kind::close) return Served::done;  // the queue is gone
+      if (Result<void> sent = send_run(c, kind, c.out.bytes()); !sent) return sent.error();
+      if (kind == SendQueue::Kind::close) return Served::done;  // the queue is gone
       queued_control -= used;
     }
     // Whoever lent it is told when all of it has gone.
-    if (run.is_lent && used == run.size)
-      c.wants_writable[run.kind == SendQueue::Kind::data ? 0 : 1] = true;
+    if (is_lent && used == size) c.wants_writable[kind == SendQueue::Kind::data ? 0 : 1] = true;
     c.out.pop(used);
     c.turn.deficit -= static_cast<std::int64_t>(used + DataHeader::size_of(false));
   }

@@ -51,18 +51,34 @@ Result<T> wait_for(const std::shared_ptr<ChannelState>& state, const Until& unti
   });
 }
 
-// A small write goes to the queue, without an operation of its own; nothing when it has to wait.
-std::optional<Result<void>> write_small(ChannelState& state, Lane lane, ByteView bytes, bool framed) {
+// A write that `queue` can take goes there, without an operation of its own; nothing when it has to wait.
+template <class Queue>
+std::optional<Result<void>> write_small(ChannelState& state, std::size_t size, Queue queue) {
   bool driven = false;
   {
     const io::Context::Lock lock(state.context());
-    const Result<bool> queued = state.try_queue(lane, bytes, framed);
+    Result<bool> queued = queue(state);
+    if (queued && !*queued && state.connection()->make_room()) queued = queue(state);
     if (!queued) return queued.error();
     if (!*queued) return std::nullopt;
-    driven = state.connection()->kick_later(bytes.size());
+    driven = state.connection()->kick_later(size);
   }
   if (driven) state.context().pass_by();
   return Result<void>();
+}
+
+// What is there already; would_block when that is nothing.
+template <class Read>
+auto read_at_once(ChannelState& state, Read read) {
+  bool driven = false;
+  auto now = [&] {
+    const io::Context::Lock lock(state.context());
+    auto got = read(state);
+    driven = state.connection()->kick_if_needed();
+    return got;
+  }();
+  if (driven) state.context().pass_by();
+  return now;
 }
 
 Result<void> check(const std::shared_ptr<ChannelState>& state) {
@@ -101,14 +117,8 @@ bool Channel::is_open() const noexcept {
 
 Result<std::size_t> Channel::read(MutableByteView out, Until until) {
   if (Result<void> r = check(state_); !r) return r.error();
-  {
-    const io::Context::Lock lock(state_->context());
-    Result<std::size_t> now = state_->try_read(Lane::data, out);
-    if (now || !now.error().is(Errc::would_block)) {
-      state_->connection()->kick_if_needed();
-      return now;
-    }
-  }
+  Result<std::size_t> now = read_at_once(*state_, [&](ChannelState& s) { return s.try_read(Lane::data, out); });
+  if (now || !now.error().is(Errc::would_block)) return now;
   return wait_for<std::size_t>(state_, until, [&](ChannelState& s, Completion<std::size_t> done) {
     return s.read(Lane::data, out, std::move(done));
   });
@@ -116,7 +126,8 @@ Result<std::size_t> Channel::read(MutableByteView out, Until until) {
 
 Result<void> Channel::write(ByteView bytes, Until until) {
   if (Result<void> r = check(state_); !r) return r.error();
-  if (std::optional<Result<void>> done = write_small(*state_, Lane::data, bytes, false)) return *done;
+  const auto queue = [&](ChannelState& s) { return s.try_queue(Lane::data, bytes, false); };
+  if (std::optional<Result<void>> done = write_small(*state_, bytes.size(), queue)) return *done;
   return wait_for<void>(state_, until, [&](ChannelState& s, Completion<void> done) {
     return s.write(Lane::data, bytes, false, std::move(done));
   });
@@ -124,14 +135,8 @@ Result<void> Channel::write(ByteView bytes, Until until) {
 
 Result<Bytes> Channel::read_frame(Until until) {
   if (Result<void> r = check(state_); !r) return r.error();
-  {
-    const io::Context::Lock lock(state_->context());
-    Result<Bytes> now = state_->try_read_frame(Lane::data);
-    if (now || !now.error().is(Errc::would_block)) {
-      state_->connection()->kick_if_needed();
-      return now;
-    }
-  }
+  Result<Bytes> now = read_at_once(*state_, [](ChannelState& s) { return s.try_read_frame(Lane::data); });
+  if (now || !now.error().is(Errc::would_block)) return now;
   return wait_for<Bytes>(state_, until, [](ChannelState& s, Completion<Bytes> done) {
     return s.read_frame(Lane::data, std::move(done));
   });
@@ -139,9 +144,19 @@ Result<Bytes> Channel::read_frame(Until until) {
 
 Result<void> Channel::write_frame(ByteView frame, Until until) {
   if (Result<void> r = check(state_); !r) return r.error();
-  if (std::optional<Result<void>> done = write_small(*state_, Lane::data, frame, true)) return *done;
+  const auto queue = [&](ChannelState& s) { return s.try_queue(Lane::data, frame, true); };
+  if (std::optional<Result<void>> done = write_small(*state_, frame.size(), queue)) return *done;
   return wait_for<void>(state_, until, [&](ChannelState& s, Completion<void> done) {
     return s.write(Lane::data, frame, true, std::move(done));
+  });
+}
+
+Result<void> Channel::write_frame(Bytes&& frame, Until until) {
+  if (Result<void> r = check(state_); !r) return r.error();
+  const auto give = [&](ChannelState& s) { return s.try_give(frame); };
+  if (std::optional<Result<void>> done = write_small(*state_, frame.size(), give)) return *done;
+  return wait_for<void>(state_, until, [&](ChannelState& s, Completion<void> done) {
+    return s.write_frame(std::move(frame), std::move(done));
   });
 }
 
@@ -173,6 +188,11 @@ void Channel::async_read_frame(Completion<Bytes> done) {
 void Channel::async_write_frame(ByteView frame, Completion<void> done) {
   on_context(state_, [frame, done = std::move(done)](ChannelState& s) mutable {
     s.write(Lane::data, frame, true, std::move(done));
+  });
+}
+void Channel::async_write_frame(Bytes&& frame, Completion<void> done) {
+  on_context(state_, [frame = std::move(frame), done = std::move(done)](ChannelState& s) mutable {
+    s.write_frame(std::move(frame), std::move(done));
   });
 }
 void Channel::async_read_error(Completion<Bytes> done) {

@@ -12,6 +12,8 @@ namespace {
 // A write of at most this many bytes is copied, so that many leave in one message; a larger one is
 // sent from where it is.
 constexpr std::size_t kCopyBelow = Channel::kMaxQueuedFrame;
+// In process a frame that may be moved is, from this many bytes on: less is copied in the same time.
+constexpr std::size_t kMoveFrom = 2 * 1024;
 // So much is read before the window hears of it, at most: far less than the smallest window.
 constexpr std::size_t kSettleAt = 8 * 1024;
 
@@ -121,11 +123,27 @@ Result<std::optional<Bytes>> ChannelState::take_frame(Lane l, ByteView have) {
     advance(l, all.size());
     return std::optional<Bytes>(std::move(all));
   }
+  if (have.size() == 4 && !is_mid_frame(l) && wire::load_u32(have.data()) <= connection_->settings().max_frame) {
+    settle(l);
+    // The clock would cost as much as all the rest; the multiplexer knows when this came.
+    if (std::optional<Bytes> given = mux().take_frame(id_, l)) {
+      lane(l).ahead = {};
+      return given;
+    }
+  }
   std::size_t used = 0;
   Result<std::optional<Bytes>> frame = frames(l).take(have, used);
   advance(l, used);
   if (!frame) reset(Code::resource_exhausted, "a frame longer than this side accepts");
   return frame;
+}
+
+// The next frame, where all of it lies together.
+std::optional<ByteView> ChannelState::whole_frame(Lane l, ByteView have) noexcept {
+  if (have.size() < 4 || is_mid_frame(l)) return std::nullopt;
+  const std::size_t size = wire::load_u32(have.data());
+  if (size > connection_->settings().max_frame || have.size() - 4 < size) return std::nullopt;
+  return have.subspan(4, size);
 }
 
 Result<Bytes> ChannelState::try_read_frame(Lane l) {
@@ -143,6 +161,14 @@ Result<Bytes> ChannelState::try_read_frame(Lane l) {
         return Error(Errc::protocol, "the data ended inside a frame");
       return end_error();
     }
+    if (l == Lane::data) {
+      if (const std::optional<ByteView> whole = whole_frame(l, have)) {
+        Bytes frame = to_bytes(*whole);
+        advance(l, 4 + frame.size());
+        release_if_read();
+        return frame;
+      }
+    }
     Result<std::optional<Bytes>> frame = take_frame(l, have);
     if (!frame) return frame.error();
     if (!*frame) continue;
@@ -153,12 +179,10 @@ Result<Bytes> ChannelState::try_read_frame(Lane l) {
 
 Result<ByteView> ChannelState::peek_frame() {
   if (is_assembled_) return ByteView(assembled_);
-  const ByteView have = unread(Lane::data);
-  if (!closing_ && lane(Lane::data).reads.empty() && !is_mid_frame(Lane::data) && have.size() >= 4) {
-    const std::size_t size = wire::load_u32(have.data());
-    if (size <= connection_->settings().max_frame && have.size() - 4 >= size) {
-      framed_ = 4 + size;
-      return have.subspan(4, size);
+  if (!closing_ && lane(Lane::data).reads.empty()) {
+    if (const std::optional<ByteView> whole = whole_frame(Lane::data, unread(Lane::data))) {
+      framed_ = 4 + whole->size();
+      return *whole;
     }
   }
   Result<Bytes> frame = try_read_frame(Lane::data);
@@ -238,26 +262,39 @@ void ChannelState::readable(Lane l) {
 // ---------------------------------------------------------------- writing
 
 Result<void> ChannelState::check_writing() const {
-  if (!wants_end_ && !wants_close_ && phase == Phase::open) return {};
+  if (may_write()) return {};
   return end_ && !*end_ ? end_->error() : Error(Errc::closed);
 }
 
-Result<void> ChannelState::check_frame(ByteView bytes) const {
-  if (bytes.size() <= std::min<std::size_t>(connection_->settings().max_frame, connection_->max_frame_remote()))
-    return {};
+bool ChannelState::is_frame_size(std::size_t size) const noexcept {
+  return size <= connection_->settings().max_frame && size <= connection_->max_frame_remote();
+}
+
+// Why a frame may not be written; who has seen that it may need not ask.
+Result<void> ChannelState::check_frame(std::size_t size) const {
+  if (is_frame_size(size)) return check_writing();
   return Error(Errc::frame_too_large,
-               "a frame of " + std::to_string(bytes.size()) + " bytes is longer than max_frame");
+               "a frame of " + std::to_string(size) + " bytes is longer than max_frame");
 }
 
 std::uint64_t ChannelState::write(Lane l, ByteView bytes, bool framed, Completion<void> done) {
-  const std::uint64_t number = ++last_number_;
-  Result<void> may = framed ? check_frame(bytes) : Result<void>();
-  if (may) may = check_writing();
-  if (!may) {
-    finish(done, std::move(may));
+  return begin_write(l, {++last_number_, bytes, framed, false, std::move(done)});
+}
+
+std::uint64_t ChannelState::write_frame(Bytes frame, Completion<void> done) {
+  Write w{++last_number_, frame, true, false, std::move(done)};
+  w.given = std::move(frame);  // which stays where it is
+  return begin_write(Lane::data, std::move(w));
+}
+
+std::uint64_t ChannelState::begin_write(Lane l, Write w) {
+  const std::uint64_t number = w.number;
+  if (Result<void> may = w.framed ? check_frame(w.bytes.size()) : check_writing(); !may) {
+    finish(w.done, std::move(may));
     return number;
   }
-  lane(l).writes.push_back({number, bytes, has_header(l, framed), false, std::move(done)});
+  w.framed = has_header(l, w.framed);
+  lane(l).writes.push_back(std::move(w));
   progress_writes(l);
   return number;
 }
@@ -270,15 +307,34 @@ Result<std::size_t> ChannelState::try_write(Lane l, ByteView bytes) {
 }
 
 Result<bool> ChannelState::try_queue(Lane l, ByteView bytes, bool framed) {
-  if (framed)
-    if (Result<void> may = check_frame(bytes); !may) return may.error();
-  if (Result<void> may = check_writing(); !may) return may.error();
-  const std::size_t most = std::min(kCopyBelow, connection_->settings().channels.send_buffer / 2);
-  if (bytes.size() > most || !lane(l).writes.empty()) return false;
+  if (!may_write() || (framed && !is_frame_size(bytes.size())))
+    if (Result<void> may = framed ? check_frame(bytes.size()) : check_writing(); !may) return may.error();
+  if (bytes.size() > copied_below() || !lane(l).writes.empty()) return false;
   const std::array<std::byte, 4> header = channel::frame_header(bytes.size());
   Result<bool> queued = mux().append(id_, l, ByteView(header).first(has_header(l, framed) ? 4 : 0), bytes);
   if (l == Lane::data) queue_was_full_ = queued && !*queued;
   return queued;
+}
+
+std::size_t ChannelState::copied_below() const noexcept {
+  return std::min(kCopyBelow, connection_->settings().channels.send_buffer / 2);
+}
+
+// A frame that takes much more memory than it has bytes is copied: windows count bytes.
+bool ChannelState::should_give(const Bytes& frame) const noexcept {
+  const std::size_t least = connection_->settings().is_inproc ? kMoveFrom : copied_below() + 1;
+  return frame.size() >= least && frame.size() <= channel::kLargestGiven && frame.capacity() / 2 <= frame.size();
+}
+
+Result<bool> ChannelState::try_give(Bytes& frame) {
+  if (!should_give(frame)) return try_queue(Lane::data, frame, true);
+  if (!may_write() || !is_frame_size(frame.size()))
+    if (Result<void> may = check_frame(frame.size()); !may) return may.error();
+  if (!lane(Lane::data).writes.empty()) return false;
+  const std::array<std::byte, 4> header = channel::frame_header(frame.size());
+  Result<bool> given = mux().give(id_, Lane::data, header, frame);
+  queue_was_full_ = given && !*given;
+  return given;
 }
 
 // True: all of it is with the multiplexer, or was sent from where it is.
@@ -286,8 +342,8 @@ Result<bool> ChannelState::progress_write(Lane l, Write& w) {
   const std::array<std::byte, 4> header = channel::frame_header(w.bytes.size());
   const ByteView head = ByteView(header).first(w.framed ? 4 : 0);
   if (w.is_lent) return mux().lent_bytes(id_, l) == 0;
-  if (w.bytes.size() <= std::min(kCopyBelow, connection_->settings().channels.send_buffer / 2))
-    return mux().append(id_, l, head, w.bytes);
+  if (should_give(w.given)) return mux().give(id_, l, head, w.given);
+  if (w.bytes.size() <= copied_below()) return mux().append(id_, l, head, w.bytes);
   if (Result<void> lent = mux().lend(id_, l, head, w.bytes); !lent) return lent.error();
   w.is_lent = true;
   return false;

@@ -33,6 +33,7 @@ class ChannelState final : public std::enable_shared_from_this<ChannelState> {
   std::uint64_t read(Lane lane, MutableByteView out, Completion<std::size_t> done);
   std::uint64_t read_frame(Lane lane, Completion<Bytes> done);
   std::uint64_t write(Lane lane, ByteView bytes, bool framed, Completion<void> done);
+  std::uint64_t write_frame(Bytes frame, Completion<void> done);
   std::uint64_t accept(Completion<Channel> done);
   std::uint64_t wait_closed(Completion<Closed> done);
   /// Its completion will not be called. A write that was partly sent resets the channel: what follows
@@ -47,6 +48,8 @@ class ChannelState final : public std::enable_shared_from_this<ChannelState> {
   /// Takes a small write for the next time the connection is driven, together with others; false:
   /// it is too large, or has to wait its turn.
   Result<bool> try_queue(Lane lane, ByteView bytes, bool framed);
+  /// The same for a frame on the data lane that may be moved, and is when the answer is true.
+  Result<bool> try_give(Bytes& frame);
   Result<ByteView> peek();
   void consume(std::size_t n);
   /// The next frame as it lies in the received data, where it lies together.
@@ -111,6 +114,7 @@ class ChannelState final : public std::enable_shared_from_this<ChannelState> {
     bool framed;
     bool is_lent;
     Completion<void> done;
+    Bytes given{};  // what `bytes` are in, where they are ours
   };
   struct Accept {
     std::uint64_t number;
@@ -147,8 +151,14 @@ class ChannelState final : public std::enable_shared_from_this<ChannelState> {
   std::size_t copy_out(Lane l, MutableByteView out);
   void settle(Lane l);
   Result<std::optional<Bytes>> take_frame(Lane l, ByteView have);
+  std::optional<ByteView> whole_frame(Lane l, ByteView have) noexcept;
   Result<void> check_writing() const;
-  Result<void> check_frame(ByteView bytes) const;
+  Result<void> check_frame(std::size_t size) const;
+  bool is_frame_size(std::size_t size) const noexcept;
+  bool may_write() const noexcept { return !wants_end_ && !wants_close_ && phase == Phase::open; }
+  std::size_t copied_below() const noexcept;
+  bool should_give(const Bytes& frame) const noexcept;
+  std::uint64_t begin_write(Lane l, Write w);
   bool has_header(Lane l, bool framed) const noexcept { return framed && (l == Lane::data || is_native); }
   void progress_reads(Lane l);
   bool progress_read(Lane l, ReadBytes& r);

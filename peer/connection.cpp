@@ -16,7 +16,17 @@ constexpr int kCompletionsInARow = 4096;       // completions called between two
 // bytes wait. The first two after something came in leave at once: they may be a question.
 constexpr std::chrono::microseconds kGather{100};
 constexpr std::size_t kGatherBytes = 32 * 1024;
+// In process a hand-over costs more than what is in it, and what is large moves.
+constexpr std::size_t kGatherInproc = 512 * 1024;
+constexpr std::size_t kLargeInproc = 4 * 1024;
 constexpr int kUngathered = 2;
+
+// In process a message costs the same whatever its size: packets of SSH's size would only cut frames up.
+channel::Limits limits_of(const Connection::Settings& settings) {
+  channel::Limits limits = settings.channels;
+  if (settings.is_inproc) limits.max_packet = std::max(limits.max_packet, channel::kLargestSend);
+  return limits;
+}
 
 constexpr std::string_view kDirectTcp = "direct-tcpip", kDirectLocal = "direct-streamlocal@openssh.com";
 
@@ -26,7 +36,7 @@ Connection::Connection(std::shared_ptr<io::Context> context, ConnectionOwner* ow
     : context_(std::move(context)),
       owner_(owner),
       settings_(std::move(settings)),
-      mux_(port_, settings_.channels),
+      mux_(port_, limits_of(settings_)),
       timer_(*context_),
       gather_(*context_) {
   change_info([this](PeerInfo& info) {
@@ -138,9 +148,9 @@ bool Connection::kick_later(std::size_t written) {
     again_ = true;
     return false;
   }
-  gathered_ += written;
+  gathered_ += settings_.is_inproc ? std::min(written, kLargeInproc) : written;
   const bool may_be_a_question = ++writes_in_a_row_ <= kUngathered;
-  if (!may_be_a_question && gathered_ < kGatherBytes) {
+  if (!may_be_a_question && gathered_ < (settings_.is_inproc ? kGatherInproc : kGatherBytes)) {
     if (gathering_) return false;
     const TimePoint now = io::now();
     if (now < after(driven_at_, kGather)) {
@@ -164,8 +174,19 @@ void Connection::kick_soon() {
   }
 }
 
-void Connection::kick_if_needed() {
-  if (mux_.has_events() || (link_ && link_->has_output())) kick();
+bool Connection::kick_if_needed() {
+  if (!mux_.has_events() && !(link_ && link_->has_output())) return false;
+  kick();
+  return true;
+}
+
+bool Connection::make_room() {
+  if (!settings_.is_inproc || driving_ || is_down()) return false;
+  if (const Result<void> r = mux_.port_ready(io::now()); !r) {
+    fail(r.error());
+    return false;
+  }
+  return true;
 }
 
 void Connection::kick() {
@@ -544,6 +565,11 @@ void Connection::handle(channel::GlobalRequest& e) {
 Result<void> Connection::link_payload(ByteView payload, const Keeper& keeper) {
   writes_in_a_row_ = 0;
   return mux_.handle_payload(payload, io::now(), keeper);
+}
+
+Result<void> Connection::link_given(ByteView header, Bytes body, TimePoint now) {
+  writes_in_a_row_ = 0;
+  return mux_.handle_given(header, std::move(body), now);
 }
 
 bool Connection::is_congested() const { return mux_.owed_bytes() > kOwedHighWater; }

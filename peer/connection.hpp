@@ -90,8 +90,10 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   void kick_soon();
   /// After a small write, of which more may follow at once. True: it drove.
   bool kick_later(std::size_t written);
-  /// After a read.
-  void kick_if_needed();
+  /// After a read. True: it drove.
+  bool kick_if_needed();
+  /// In process: moves what is queued to the link, which hands it over later. True: try again.
+  bool make_room();
   /// Drives and calls completions. For whoever is about to wait.
   void work();
   void forget(channel::ChannelId id);
@@ -115,6 +117,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   Result<void> judge_key(const std::string& user, const crypto::PublicKey& key, bool verified) override;
   Result<void> judge_password(const std::string& user, std::string_view password) override;
   Result<void> link_payload(ByteView payload, const Keeper& keeper) override;
+  Result<void> link_given(ByteView header, Bytes body, TimePoint now) override;
   void link_native() override { native_ = true; }
   void link_authenticated(const std::string& user, const crypto::PublicKey& key) override;
   void link_banner(const std::string& text) override;
@@ -162,6 +165,9 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
     std::size_t sendable_bytes() const noexcept override { return link ? link->sendable_bytes() : 0; }
     Result<void> send(ByteView header, ByteView body) override {
       return link ? link->send(header, body) : Result<void>(Errc::closed);
+    }
+    Result<void> send_owned(ByteView header, Bytes body) override {
+      return link ? link->send_owned(header, std::move(body)) : Result<void>(Errc::closed);
     }
   } port_;
   channel::Multiplexer mux_;

@@ -5,11 +5,12 @@
 
 #include <streamkit/io/context.hpp>
 
+#include <array>
 #include <functional>
-
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace streamkit {
 
@@ -26,10 +27,11 @@ class InprocLink final : public Link {
 
   std::size_t sendable_bytes() const noexcept override;
   Result<void> send(ByteView header, ByteView body) override;
+  Result<void> send_owned(ByteView header, Bytes body) override;
   void start() override;
   void pump() override;
   bool flush() override;
-  bool has_output() const noexcept override { return false; }
+  bool has_output() const noexcept override { return !outgoing_.empty(); }
   void close(const Error& why) override;
   Result<void> handle_timeout() override { return {}; }
   TimePoint next_timeout() const override { return kNever; }
@@ -38,9 +40,24 @@ class InprocLink final : public Link {
   void set_max_send_packet(std::size_t) override {}
 
  private:
+  // A message in two parts, or all of it in `body`. Data has a header of at most 17 bytes, with the
+  // beginning of its frame; so a body that was given away goes on as it is.
+  struct Message {
+    std::array<std::byte, 20> header;
+    std::size_t header_size = 0;
+    Bytes body;
+  };
+
   InprocLink(std::shared_ptr<End> ours, std::shared_ptr<End> theirs);
 
+  void queue(ByteView header, Bytes body, std::size_t most);
+  void hand_over();
+  static void forget(std::vector<Message>& messages);
+
   std::shared_ptr<End> ours_, theirs_;
+  std::vector<Message> outgoing_;  // since the last hand-over
+  std::size_t outgoing_bytes_ = 0;
+  std::vector<Message> incoming_;
   LinkOwner* owner_ = nullptr;
   bool is_down_ = false;
 };

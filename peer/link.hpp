@@ -21,6 +21,8 @@ class LinkOwner {
   virtual Result<void> judge_password(const std::string& user, std::string_view password) = 0;
   // ---- news
   virtual Result<void> link_payload(ByteView payload, const Keeper& keeper) = 0;
+  /// The same in two parts, the second of which is given away.
+  virtual Result<void> link_given(ByteView header, Bytes body, TimePoint now) = 0;
   virtual void link_native() = 0;  ///< the other side announced that it speaks Streamkit
   virtual void link_authenticated(const std::string& user, const crypto::PublicKey& key) = 0;
   virtual void link_banner(const std::string& text) = 0;

@@ -184,53 +184,6 @@ struct FrameReader {
   }
 };
 
-// By readiness: as many frames as the channel takes, and again when it takes more.
-struct ReadyWriter {
-  Channel& channel;
-  const Bytes frame;
-  std::uint64_t left;
-  Finish finish{};
-
-  void begin() {
-    const io::Context::Lock lock(channel.context());
-    next();
-  }
-
-  void next() {
-    while (left > 0) {
-      const Result<bool> queued = channel.write_frame_some(frame);
-      if (!queued) return finish.failed(queued.error());
-      if (!*queued) return channel.on_writable([this] { next(); });
-      --left;
-    }
-    finish.now();
-  }
-};
-
-struct ReadyReader {
-  Channel& channel;
-  const std::size_t expected;
-  std::uint64_t got = 0;
-  Finish finish{};
-
-  void begin() {
-    const io::Context::Lock lock(channel.context());
-    next();
-  }
-
-  void next() {
-    while (true) {
-      const Result<ByteView> frame = channel.peek_frame();
-      if (!frame && frame.error().is(Errc::would_block))
-        return channel.on_readable([this] { next(); });
-      if (!frame) return frame.error().is(Errc::eof) ? finish.now() : finish.failed(frame.error());
-      if (frame->size() != expected) return finish.failed(Error(Errc::codec, "a frame is not what was sent"));
-      ++got;
-      channel.consume_frame();
-    }
-  }
-};
-
 Outcome measure_frames(const Task& task, Control& other) {
   if (std::string why = why_not(task); !why.empty()) return skipped(std::move(why));
   Client client(task, other);

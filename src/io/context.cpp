@@ -33,6 +33,10 @@ void Context::post(Task task) {
   const std::shared_ptr<Loop> alive = impl_->loop;
   alive->post(std::move(task));
 }
+void Context::post_lazily(Task task) {
+  const std::shared_ptr<Loop> alive = impl_->loop;
+  alive->post(std::move(task), true);
+}
 void Context::keep(std::shared_ptr<const void> thing) {
   impl_->loop->keep(std::move(thing));
 }

@@ -157,7 +157,7 @@ void Loop::pass_on() {
     return follower->woken.notify_one();
   }
   if (stopping_) driver_gone_.notify_all();
-  own_thread_wanted_ = !is_idle();
+  own_thread_wanted_ = is_called();
   if (std::exchange(sleeps_deeply_, false) || own_thread_wanted_) own_thread_.notify_one();
 }
 

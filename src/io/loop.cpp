@@ -84,12 +84,15 @@ void Loop::drop_kept() {
 
 // ---- posting
 
-void Loop::post(Task task) {
+void Loop::post(Task task, bool can_wait) {
   {
     const std::lock_guard guard(post_mutex_);
     if (refuse_posts_) return;  // the task dies with the argument, after the guard
     posted_.push_back(std::move(task));
-    if (posted_.size() > 1) return;  // who posted the first one has seen to it
+    if (called_) return;  // who posted before us has seen to it
+    // The own thread looks by itself when nobody has driven for a moment.
+    if (can_wait && driver_ == Driver::none) return;
+    called_ = true;
   }
   if (is_driven_here()) return;  // the driver looks before it sleeps
   if (is_current()) {
@@ -105,6 +108,11 @@ bool Loop::is_idle() {
   return posted_.empty();
 }
 
+bool Loop::is_called() {
+  const std::lock_guard guard(post_mutex_);
+  return called_;
+}
+
 // Runs what was queued when it began; what those tasks post waits for the next turn, so that the
 // descriptors get theirs.
 void Loop::run_posted() {
@@ -112,6 +120,7 @@ void Loop::run_posted() {
     const std::lock_guard guard(post_mutex_);
     if (posted_.empty()) return;
     batch_.swap(posted_);
+    called_ = false;
   }
   const Entry entry(*this);
   for (Task& next : batch_) {

@@ -62,7 +62,8 @@ class Loop : public std::enable_shared_from_this<Loop> {
   /// Never to be set back; read on the Context.
   bool is_stopped() const noexcept { return stopped_; }
 
-  void post(Task task);
+  /// `can_wait`: nobody is woken for it while callers come and go.
+  void post(Task task, bool can_wait = false);
   /// On the Context.
   void keep(std::shared_ptr<const void> thing) { kept_.push_back(std::move(thing)); }
   bool is_current() const noexcept;
@@ -135,6 +136,7 @@ class Loop : public std::enable_shared_from_this<Loop> {
   void turn(TimePoint until);
   std::span<const epoll_event> sleep(TimePoint until);
   bool is_idle();
+  bool is_called();
   void dispatch(const epoll_event& event);
   void ring_alarms();
   void run_posted();
@@ -172,6 +174,7 @@ class Loop : public std::enable_shared_from_this<Loop> {
   std::mutex post_mutex_;
   std::vector<Task> posted_;      // guarded by post_mutex_
   bool refuse_posts_ = false;     // guarded by post_mutex_
+  bool called_ = false;           // somebody was called to what is posted; guarded by post_mutex_
   std::vector<Task> batch_;       // the driver's own
   bool wake_at_leave_ = false;    // on the Context
   std::vector<std::shared_ptr<const void>> kept_;  // on the Context, until who is on it leaves

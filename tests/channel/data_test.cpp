@@ -176,6 +176,141 @@ TEST(Data, a_reset_lets_go_of_what_was_lent) {
   EXPECT_EQ(pair.a.port.counts[94], 0u);
 }
 
+// ---- given
+
+// A frame of sevens, and where it lies.
+struct Given {
+  explicit Given(std::size_t length)
+      : size(static_cast<std::uint32_t>(length)), bytes(length, std::byte{7}), at(bytes.data()) {}
+  Bytes header() const {
+    Bytes out(4);
+    wire::store_u32(out.data(), size);
+    return out;
+  }
+  std::uint32_t size;
+  Bytes bytes;
+  const std::byte* at;
+};
+
+TEST(Data, a_given_frame_moves_from_its_writer_to_its_reader) {
+  MultiplexerPair pair;
+  pair.a.port.moves = true;
+  const auto ends = pair.open();
+  for (const std::size_t size : {std::size_t{1024}, std::size_t{30'000}}) {
+    Given frame(size);
+    ASSERT_TRUE(*pair.a.mux.give(ends.at_a, Lane::data, frame.header(), frame.bytes));
+    EXPECT_TRUE(frame.bytes.empty());
+    pair.run();
+    EXPECT_EQ(pair.b.mux.readable_bytes(ends.at_b, Lane::data), 4 + size);
+    EXPECT_EQ(pair.b.mux.peek(ends.at_b, Lane::data).size(), 4u);
+    const std::optional<Bytes> got = pair.b.mux.take_frame(ends.at_b, Lane::data);
+    ASSERT_TRUE(got);
+    EXPECT_EQ(got->data(), frame.at);
+    EXPECT_EQ(got->size(), size);
+    EXPECT_EQ(pair.b.mux.readable_bytes(ends.at_b, Lane::data), 0u);
+  }
+  EXPECT_FALSE(pair.b.mux.take_frame(ends.at_b, Lane::data));
+}
+
+TEST(Data, what_was_given_can_be_read_as_bytes_piece_by_piece) {
+  MultiplexerPair pair;
+  pair.a.port.moves = true;
+  const auto ends = pair.open();
+  Given frame(5000);
+  const std::string expected = to_string(frame.header()) + std::string(5000, '\7');
+  ASSERT_TRUE(pair.write(pair.a, ends.at_a, "before"));
+  ASSERT_TRUE(*pair.a.mux.give(ends.at_a, Lane::data, frame.header(), frame.bytes));
+  ASSERT_TRUE(*pair.a.mux.append(ends.at_a, Lane::data, {}, as_bytes("after")));
+  pair.run();
+  EXPECT_FALSE(pair.b.mux.take_frame(ends.at_b, Lane::data)) << "it is not next";
+  EXPECT_EQ(pair.read(pair.b, ends.at_b, Lane::data, 8), "before" + expected.substr(0, 2));
+  EXPECT_FALSE(pair.b.mux.take_frame(ends.at_b, Lane::data)) << "it was begun";
+  EXPECT_EQ(pair.read(pair.b, ends.at_b), expected.substr(2) + "after");
+}
+
+TEST(Data, a_given_frame_that_the_window_cuts_arrives_whole) {
+  Limits limits;
+  limits.initial_window = limits.max_window = 10'000;
+  MultiplexerPair pair(limits);
+  pair.a.port.moves = true;
+  const auto ends = pair.open();
+  Given frame(15'000);
+  ASSERT_TRUE(*pair.a.mux.give(ends.at_a, Lane::data, frame.header(), frame.bytes));
+  pair.run();
+  EXPECT_EQ(pair.b.mux.readable_bytes(ends.at_b, Lane::data), 10'000u);
+  std::string all = pair.read(pair.b, ends.at_b);
+  pair.run();
+  all += pair.read(pair.b, ends.at_b);
+  EXPECT_TRUE(all == to_string(frame.header()) + std::string(15'000, '\7')) << all.size();
+  EXPECT_TRUE(pair.a.mux.is_flushed(ends.at_a));
+}
+
+TEST(Data, a_full_send_buffer_leaves_what_was_to_be_given_with_its_writer_and_calls_back) {
+  Limits limits;
+  limits.send_buffer = 10'000;
+  MultiplexerPair pair(limits);
+  const auto ends = pair.open();
+  pair.a.port.blocked = true;
+  Given first(9'999), last(50'000), next(50'000);
+  ASSERT_TRUE(*pair.a.mux.give(ends.at_a, Lane::data, {}, first.bytes));
+  ASSERT_TRUE(*pair.a.mux.give(ends.at_a, Lane::data, last.header(), last.bytes)) << "over it, once";
+  ASSERT_FALSE(*pair.a.mux.give(ends.at_a, Lane::data, next.header(), next.bytes));
+  EXPECT_EQ(next.bytes.size(), 50'000u);
+  EXPECT_EQ(next.bytes.data(), next.at);
+  pair.run();
+  EXPECT_FALSE(pair.a.has<Writable>());
+  pair.a.port.blocked = false;
+  pair.run();
+  EXPECT_EQ(pair.a.all<Writable>().size(), 1u);
+  ASSERT_TRUE(*pair.a.mux.give(ends.at_a, Lane::data, next.header(), next.bytes));
+}
+
+TEST(Data, an_empty_frame_can_be_given_and_one_that_is_too_long_cannot) {
+  MultiplexerPair pair;
+  const auto ends = pair.open();
+  Bytes none, much(kLargestGiven + 1);
+  ASSERT_TRUE(*pair.a.mux.give(ends.at_a, Lane::data, as_bytes("head"), none));
+  EXPECT_TRUE(pair.a.mux.give(ends.at_a, Lane::data, {}, much).error().is(Errc::usage));
+  EXPECT_EQ(much.size(), kLargestGiven + 1);
+  pair.run();
+  EXPECT_EQ(pair.read(pair.b, ends.at_b), "head");
+}
+
+TEST(Data, a_reset_drops_what_was_given_and_partly_sent) {
+  Limits limits;
+  limits.initial_window = limits.max_window = 10'000;
+  MultiplexerPair pair(limits);
+  pair.a.port.moves = true;
+  const auto ends = pair.open();
+  Given frame(30'000);
+  ASSERT_TRUE(*pair.a.mux.give(ends.at_a, Lane::data, frame.header(), frame.bytes));
+  pair.run();
+  EXPECT_FALSE(pair.a.mux.is_flushed(ends.at_a));
+  ASSERT_TRUE(pair.a.mux.reset(ends.at_a, Code::aborted, "enough", pair.now));
+  EXPECT_TRUE(pair.a.mux.is_flushed(ends.at_a));
+  pair.run();
+  ASSERT_TRUE(pair.b.next<Closed>());
+  Given late(2'000);
+  EXPECT_FALSE(pair.a.mux.give(ends.at_a, Lane::data, late.header(), late.bytes));
+}
+
+TEST(Data, both_lanes_take_what_is_given_and_messages_in_two_parts_are_checked_as_ever) {
+  MultiplexerPair pair;
+  pair.a.port.moves = true;
+  const auto ends = pair.open();
+  Given frame(2'000);
+  ASSERT_TRUE(*pair.a.mux.give(ends.at_a, Lane::error, frame.header(), frame.bytes));
+  pair.run();
+  EXPECT_EQ(pair.b.mux.readable_bytes(ends.at_b, Lane::error), 2'004u);
+  Msg eof(96);
+  const ByteView whole = eof.id(ends.at_b);
+  ASSERT_TRUE(pair.b.mux.handle_given(whole.first(3), to_bytes(whole.subspan(3)), pair.now));
+  const Result<void> wrong =
+      pair.a.mux.handle_given(Msg(94).id(ends.at_a).u32(11), Bytes(10), pair.now);
+  ASSERT_FALSE(wrong);
+  EXPECT_TRUE(wrong.error().is(Errc::protocol));
+}
+
 TEST(Data, both_lanes_keep_their_order_and_never_mix) {
   MultiplexerPair pair;
   const auto ends = pair.open();

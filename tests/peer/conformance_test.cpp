@@ -78,6 +78,100 @@ TEST_P(Conformance, frames_keep_their_boundaries) {
   writer.join();
 }
 
+// In process the memory itself arrives; over SSH the same bytes.
+TEST_P(Conformance, a_frame_that_is_given_away_arrives_unchanged) {
+  auto [x, y] = open();
+  const bool moves = is_pair() || std::string(GetParam()) == "inproc";
+  const std::vector<std::size_t> sizes = {0, 1, 2047, 2048, 8192, 8193, 65536, channel::kLargestGiven, channel::kLargestGiven + 1, 1 << 20};
+  std::vector<const std::byte*> from(sizes.size());
+  std::thread writer([&, &x = x] {
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      Bytes frame = pattern_bytes(sizes[i], static_cast<std::uint32_t>(i));
+      from[i] = frame.data();
+      SK_EXPECT_OK(x.write_frame(std::move(frame), kPatience));
+      SK_EXPECT_OK(x.write_frame("between", kPatience));
+    }
+    SK_EXPECT_OK(x.close_write());
+  });
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    const Result<Bytes> frame = y.read_frame(kPatience);
+    SK_EXPECT_OK(frame);
+    EXPECT_TRUE(frame && *frame == pattern_bytes(sizes[i], static_cast<std::uint32_t>(i))) << sizes[i];
+    if (frame && moves && sizes[i] >= 2048 && sizes[i] <= channel::kLargestGiven) {
+      EXPECT_EQ(frame->data(), from[i]) << sizes[i];
+    }
+    const Result<Bytes> between = y.read_frame(kPatience);
+    EXPECT_TRUE(between && as_text(*between) == "between");
+  }
+  const Result<Bytes> end = y.read_frame(kPatience);
+  EXPECT_TRUE(!end && end.error().is(Errc::eof));
+  writer.join();
+}
+
+// Windows count bytes; a frame that takes much more memory than it has bytes must not hold it.
+TEST_P(Conformance, a_frame_with_much_room_to_spare_is_copied) {
+  auto [x, y] = open();
+  Bytes frame = pattern_bytes(5000, 1);
+  frame.reserve(1 << 20);
+  SK_ASSERT_OK(x.write_frame(std::move(frame), kPatience));
+  const Result<Bytes> got = y.read_frame(kPatience);
+  SK_ASSERT_OK(got);
+  EXPECT_TRUE(*got == pattern_bytes(5000, 1));
+  EXPECT_LE(got->capacity(), 10'000u);
+}
+
+TEST_P(Conformance, frames_that_are_given_away_by_completions_arrive_in_order) {
+  auto [x, y] = open();
+  constexpr std::size_t kFrames = 300;
+  const auto frame_of = [](std::size_t i) { return pattern_bytes(i * 97, static_cast<std::uint32_t>(i)); };
+  Awaited<bool> written;
+  for (std::size_t i = 0; i < kFrames; ++i)
+    x.async_write_frame(frame_of(i), [written](Result<void> r) { written.put(r.has_value()); });
+  for (std::size_t i = 0; i < kFrames; ++i) {
+    const Result<Bytes> frame = y.read_frame(kPatience);
+    SK_ASSERT_OK(frame);
+    ASSERT_TRUE(*frame == frame_of(i)) << i;
+  }
+  for (std::size_t i = 0; i < kFrames; ++i) EXPECT_EQ(written.next(), true);
+}
+
+TEST_P(Conformance, a_stalled_reader_stops_a_writer_that_gives_its_frames_away) {
+  auto [x, y] = open();
+  constexpr std::size_t kSize = 60'000, kMost = 200;
+  const auto frame_of = [](std::size_t i) { return pattern_bytes(kSize, static_cast<std::uint32_t>(i)); };
+  std::size_t sent = 0;
+  Result<void> last;
+  while (sent < kMost && (last = x.write_frame(frame_of(sent), 300ms))) ++sent;
+  ASSERT_FALSE(last);
+  EXPECT_TRUE(last.error().is(Errc::timeout)) << last.error().message();
+  const channel::Limits limits;
+  EXPECT_GE(sent * kSize, limits.initial_window - kSize);
+  EXPECT_LE(sent * kSize, limits.initial_window + limits.send_buffer + kSize);
+  for (std::size_t i = 0; i < sent; ++i) {  // the one that did not go left no trace
+    const Result<Bytes> frame = y.read_frame(kPatience);
+    SK_ASSERT_OK(frame);
+    ASSERT_TRUE(*frame == frame_of(i)) << i;
+  }
+  SK_EXPECT_OK(x.write_frame(frame_of(sent), kPatience));
+  const Result<Bytes> frame = y.read_frame(kPatience);
+  EXPECT_TRUE(frame && *frame == frame_of(sent));
+}
+
+TEST_P(Conformance, a_reset_ends_a_writer_that_gives_its_frames_away) {
+  auto [x, y] = open();
+  Awaited<bool> was_reset;
+  std::thread writer([&, &x = x] {
+    Result<void> r;
+    while ((r = x.write_frame(Bytes(100'000), kPatience))) {
+    }
+    was_reset.put(r.error().is(Errc::reset) || r.error().is(Errc::closed));
+  });
+  SK_EXPECT_OK(y.read_frame(kPatience));
+  y.reset(Code::aborted, "enough");
+  EXPECT_EQ(was_reset.next(), true);
+  writer.join();
+}
+
 // By readiness: frames that leave together and are read where they lie.
 TEST_P(Conformance, frames_by_readiness_keep_their_boundaries) {
   auto [x, y] = open();

@@ -22,6 +22,7 @@ class QueuePort final : public PayloadPort {
     Bytes bytes;
     TimePoint sent_at;
     bool is_data;
+    std::optional<Bytes> given{};  ///< what follows `bytes`, where the port moves
   };
 
   std::size_t sendable_bytes() const noexcept override {
@@ -43,18 +44,28 @@ class QueuePort final : public PayloadPort {
     messages.push_back(std::move(m));
     return {};
   }
-  Bytes take() {
+  Result<void> send_owned(ByteView header, Bytes body) override {
+    const Result<void> sent = send(header, body);
+    if (!sent || !moves) return sent;
+    messages.back().bytes.resize(header.size());
+    messages.back().given = std::move(body);
+    return sent;
+  }
+  Message take_message() {
     Message m = std::move(messages.front());
     messages.pop_front();
-    if (!counts_only_data || m.is_data) queued -= m.bytes.size();
-    return std::move(m.bytes);
+    const std::size_t size = m.bytes.size() + (m.given ? m.given->size() : 0);
+    if (!counts_only_data || m.is_data) queued -= size;
+    return m;
   }
+  Bytes take() { return take_message().bytes; }
 
   std::deque<Message> messages;
   std::map<int, std::size_t> counts;  ///< by message number, ever
   std::size_t queued = 0;
   std::size_t capacity = 256 * 1024;
   bool blocked = false;
+  bool moves = false;  ///< hands given bodies on as they are
   bool counts_only_data = true;
   std::size_t largest_data = 0;
   const std::byte* last_body = nullptr;
@@ -110,7 +121,9 @@ class MultiplexerPair {
   bool step(Side& from, Side& to) {
     if (from.port.messages.empty() || from.port.messages.front().sent_at + delay > now)
       return false;
-    const Result<void> done = to.mux.handle_payload(from.port.take(), now);
+    QueuePort::Message m = from.port.take_message();
+    const Result<void> done = m.given ? to.mux.handle_given(m.bytes, std::move(*m.given), now)
+                                      : to.mux.handle_payload(m.bytes, now);
     EXPECT_TRUE(done) << done.error().message();
     to.poll();
     return true;

@@ -33,6 +33,12 @@ enum class Lane : std::uint8_t { data, error };
 /// RFC 4254 section 5.1.
 enum class OpenFailure : std::uint32_t { prohibited = 1, connect_failed = 2, unknown_type = 3, resource_shortage = 4 };
 
+/// A data message's bytes are never more than this, whatever the other side says it can take: more
+/// does not fit an SSH packet that anybody accepts.
+inline constexpr std::uint32_t kLargestSend = 255 * 1024;
+/// A frame's bytes that can be given away: they go in one message behind their header.
+inline constexpr std::size_t kLargestGiven = kLargestSend - 4;
+
 struct Limits {
   std::size_t max_channels = 1024;           ///< open at once; one more is refused with reason 4
   std::size_t max_unaccepted = 256;          ///< incoming opens that nobody has confirmed yet
@@ -40,7 +46,7 @@ struct Limits {
   std::uint32_t max_window = 16 << 20;       ///< auto-tuning stops here; per channel
   std::size_t max_receive_bytes = 64 << 20;  ///< windows granted on one link, all channels together
   std::uint32_t min_window = 32 << 10;       ///< granted to a channel even when that total is reached
-  std::uint32_t max_packet = 32 << 10;       ///< largest data message we accept
+  std::uint32_t max_packet = 32 << 10;       ///< largest data message we accept; in process at least 255 KiB
   std::uint32_t min_remote_packet = 256;     ///< an open or confirmation with less is refused
   std::size_t send_buffer = 64 << 10;        ///< bytes that write() takes beyond what the window lets out, a lane
   std::size_t max_error_bytes = 256 << 10;   ///< unread error-lane bytes kept; older ones are dropped and counted
@@ -139,6 +145,9 @@ class Multiplexer {
   /// RFC 4254 defines this number. Any other one is dropped and counted by handle_payload(); whoever
   /// owns the transport answers it with UNIMPLEMENTED instead of handing it in.
   static bool is_known(std::uint8_t number) noexcept;
+  /// The same for a message that came in two parts, of which the second is given away: data in it is
+  /// moved, not copied, and take_frame() can move it on.
+  Result<void> handle_given(ByteView header, Bytes body, TimePoint now);
   Result<void> handle_timeout(TimePoint now);
   /// The port can take data again: sends what waits, channel by channel in fair turns (deficit round
   /// robin, lower priority numbers first). Call after output was drained and after inputs.
@@ -166,6 +175,10 @@ class Multiplexer {
   /// All of it into the send buffer, or none of it (false: no room; Writable comes). It leaves with
   /// the next port_ready(), together with what else waits.
   Result<bool> append(ChannelId id, Lane lane, ByteView head, ByteView bytes);
+  /// Queues `head` (at most 4 bytes, copied) and `bytes` (at most kLargestGiven), which are moved from
+  /// and sent from where they are; a link inside one process moves them on. False, and `bytes` are as they
+  /// were: the send buffer is full; Writable comes. What is taken may go over that limit once.
+  Result<bool> give(ChannelId id, Lane lane, ByteView head, Bytes& bytes);
   /// Queues `head` (at most 4 bytes, copied) and `bytes`, which are sent from where they are and must
   /// stay there until lent_bytes() is 0, take_back() or the channel's end. One a lane at a time.
   /// Writable comes when all of it was sent.
@@ -205,6 +218,10 @@ class Multiplexer {
   std::size_t readable_bytes(ChannelId id, Lane lane) const noexcept;
   /// Gives `n` bytes back; the window opens again by an eighth of it (half of one under 64 KiB).
   Result<void> consume(ChannelId id, Lane lane, std::size_t n, TimePoint now);
+  /// Consumes a frame with its header and moves it out, where the next bytes are one that was given to this
+  /// side; else nothing happens. peek() shows its header, all four bytes and nothing else, before. It takes no
+  /// time: windows are measured to when something last came, or the driver last called.
+  std::optional<Bytes> take_frame(ChannelId id, Lane lane);
   /// The other side ended its direction and everything of it was consumed (data lane), or it is closed.
   bool is_eof(ChannelId id) const noexcept;
   /// Trailers that came so far.

@@ -15,6 +15,8 @@ class PayloadPort {
   /// within sendable_bytes(). Control messages may be sent at any time: the link queues them, and the
   /// multiplexer bounds how many can come up.
   virtual Result<void> send(ByteView header, ByteView body) = 0;
+  /// The same for a body that is given away: a link inside one process moves it to the other side.
+  virtual Result<void> send_owned(ByteView header, Bytes body) { return send(header, body); }
 
  protected:
   ~PayloadPort() = default;

@@ -40,6 +40,9 @@ class Context {
 
   /// Queues `task`; the loop runs it soon, in order, never inside this call. Any thread.
   void post(Task task);
+  /// The same for a task that whoever calls in next would do the work of: it wakes a driver that sleeps, but
+  /// while callers come and go it may wait until one drives, or for the own thread, some 1 ms.
+  void post_lazily(Task task);
   /// On the Context: `thing` lives at least until whoever is on it now has left. For what must outlive
   /// its caller; a task posted for that would wake the loop.
   void keep(std::shared_ptr<const void> thing);

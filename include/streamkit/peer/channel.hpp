@@ -100,6 +100,10 @@ class Channel {
   // ---- frames: 0..max_frame bytes, boundaries kept
   Result<Bytes> read_frame(Until until = {});
   Result<void> write_frame(ByteView frame, Until until = {});
+  /// Takes the frame over, and may be done before it was sent (one write at a time and less than the send
+  /// buffer wait, as ever). In process the buffer itself moves to read_frame() at the other side, from
+  /// 2 KiB to 255 KiB; otherwise it spares waiting, not copying. After an error the frame is gone.
+  Result<void> write_frame(Bytes&& frame, Until until = {});
   Result<void> write_frame(std::string_view text, Until until = {}) { return write_frame(as_bytes(text), std::move(until)); }
 
   // ---- the error lane: frames of its own beside the data
@@ -134,6 +138,7 @@ class Channel {
   void async_write(ByteView bytes, Completion<void> done);
   void async_read_frame(Completion<Bytes> done);
   void async_write_frame(ByteView frame, Completion<void> done);
+  void async_write_frame(Bytes&& frame, Completion<void> done);
   void async_read_error(Completion<Bytes> done);
   void async_write_error(ByteView frame, Completion<void> done);
   void async_wait_closed(Completion<Closed> done);
