@@ -263,6 +263,9 @@ Result<void> Multiplexer::handle_given(ByteView header, Bytes body, TimePoint no
 bool Multiplexer::wants_port() const noexcept {
   return !impl_->turns.empty();
 }
+bool Multiplexer::is_shared() const noexcept {
+  return impl_->now_ < impl_->shared_until;
+}
 bool Multiplexer::has_events() const noexcept {
   return !impl_->events.empty();
 }

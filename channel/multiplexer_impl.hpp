@@ -16,6 +16,8 @@ namespace streamkit::channel {
 inline constexpr std::uint32_t kCustomarySend = 32 * 1024;
 /// What one event or one owed answer counts in owed_bytes(), beside the bytes it carries.
 inline constexpr std::size_t kOwedEach = 64;
+/// So long after turns went from one channel to another the link counts as shared.
+inline constexpr std::chrono::milliseconds kSharedFor{50};
 /// Empty data messages: so many at once, and so many a second after that.
 inline constexpr std::uint32_t kEmptyDataBurst = 1024;
 inline constexpr std::uint32_t kEmptyDataPerSecond = 128;
@@ -44,6 +46,7 @@ struct Multiplexer::Impl {
   Channel& add(ChannelKind kind, Standing standing);
   void free(Channel& c);
   void advance(TimePoint now) noexcept { now_ = std::max(now_, now); }
+  void note_turn(const Channel& c) noexcept;
   void arm(Channel& c, Duration wait);
   void disarm(Channel& c);
   std::size_t owed_bytes() const noexcept;
@@ -159,6 +162,8 @@ struct Multiplexer::Impl {
   std::set<std::pair<TimePoint, std::uint32_t>> timers;
 
   Scheduler turns;
+  std::optional<std::uint32_t> last_served;  ///< whose turn was the last one
+  TimePoint shared_until{};
   ReceiveBudget budget;
   RoundTrip round_trip;
 

@@ -184,6 +184,7 @@ void Multiplexer::Impl::drop_unsent(Channel& c) {
 Result<void> Multiplexer::Impl::pump() {
   while (!turns.empty()) {
     Channel& c = *find(turns.next());
+    note_turn(c);
     const Result<Served> served = serve(c);
     if (!served) return served.error();
     if (*served == Served::turn_over) turns.pass(c.turn);
@@ -192,6 +193,11 @@ Result<void> Multiplexer::Impl::pump() {
     if (*served == Served::port_full) break;
   }
   return {};
+}
+
+void Multiplexer::Impl::note_turn(const Channel& c) noexcept {
+  if (last_served && *last_served != c.id) shared_until = after(now_, kSharedFor);
+  last_served = c.id;
 }
 
 /// Sends from one channel's queue until its turn is over, or it or the port can go no further.

@@ -20,6 +20,9 @@ constexpr std::size_t kGatherBytes = 32 * 1024;
 constexpr std::size_t kGatherInproc = 512 * 1024;
 constexpr std::size_t kLargeInproc = 4 * 1024;
 constexpr int kUngathered = 2;
+// What is sealed ahead of the stream: much for one channel alone, for it is fastest; less where a small
+// message of another channel would wait behind it.
+constexpr std::size_t kBatch = 128 * 1024, kSharedBatch = 64 * 1024;
 
 // In process a message costs the same whatever its size: packets of SSH's size would only cut frames up.
 channel::Limits limits_of(const Connection::Settings& settings) {
@@ -118,6 +121,7 @@ void Connection::drive() {
     bool more = handle_events();
     if (!is_down()) {
       driven_at_ = io::now();
+      link_->set_send_batch(mux_.is_shared() ? kSharedBatch : kBatch);
       if (const Result<void> r = mux_.port_ready(driven_at_); !r) {
         fail(r.error());
         more = true;

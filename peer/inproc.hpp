@@ -37,7 +37,7 @@ class InprocLink final : public Link {
   TimePoint next_timeout() const override { return kNever; }
   TimePoint last_input() const override { return io::now(); }
   const ssh::ConnectionInfo* info() const override { return nullptr; }
-  void set_max_send_packet(std::size_t) override {}
+  void set_send_batch(std::size_t) override {}
 
  private:
   // A message in two parts, or all of it in `body`. Data has a header of at most 17 bytes, with the

@@ -54,7 +54,8 @@ class Link : public channel::PayloadPort {
   virtual TimePoint last_input() const = 0;
   /// The SSH transport's facts; nullptr in process.
   virtual const ssh::ConnectionInfo* info() const = 0;
-  virtual void set_max_send_packet(std::size_t bytes) = 0;
+  /// Data is sealed ahead of the stream up to so many bytes.
+  virtual void set_send_batch(std::size_t bytes) = 0;
 };
 
 }  // namespace streamkit

@@ -15,7 +15,8 @@ class SshLink final : public Link {
   static Result<std::unique_ptr<SshLink>> make(LinkOwner& owner, std::unique_ptr<io::Stream> stream, ssh::Role role,
                                                ssh::Config config);
 
-  std::size_t sendable_bytes() const noexcept override { return transport_->sendable_bytes(); }
+  /// Nothing while the stream takes nothing: which channel goes next is decided when it does.
+  std::size_t sendable_bytes() const noexcept override { return waits_writable_ ? 0 : transport_->sendable_bytes(); }
   Result<void> send(ByteView header, ByteView body) override;
   void start() override;
   void pump() override;
@@ -26,7 +27,7 @@ class SshLink final : public Link {
   TimePoint next_timeout() const override;
   TimePoint last_input() const override { return last_input_; }
   const ssh::ConnectionInfo* info() const override { return &transport_->info(); }
-  void set_max_send_packet(std::size_t bytes) override { transport_->set_max_send_packet(bytes); }
+  void set_send_batch(std::size_t bytes) override { transport_->set_send_batch(bytes); }
 
  private:
   SshLink(LinkOwner& owner, std::unique_ptr<io::Stream> stream);

@@ -94,6 +94,9 @@ Result<void> Transport::start_rekey(TimePoint now) {
 void Transport::set_max_send_packet(std::size_t bytes) {
   impl_->set_max_send_packet(bytes);
 }
+void Transport::set_send_batch(std::size_t bytes) {
+  impl_->set_send_batch(bytes);
+}
 ByteView Transport::output() const noexcept {
   return impl_->output();
 }
@@ -398,7 +401,8 @@ std::optional<TimePoint> Transport::Impl::next_timeout() const noexcept {
 // ---- getters
 
 std::size_t Transport::Impl::sendable_bytes() const noexcept {
-  if (phase_ != Phase::open || is_holding() || out_.size() >= config_.limits.output_high_water)
+  if (phase_ != Phase::open || is_holding() ||
+      out_.size() >= std::min(send_batch_, config_.limits.output_high_water))
     return 0;
   return sealer_.max_payload(config_.limits.max_send_packet);
 }

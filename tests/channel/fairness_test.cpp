@@ -1,5 +1,5 @@
 // Turns: a small channel beside bulk ones, bulk ones beside each other, priority, nobody starved.
-#include "scheduler.hpp"
+#include "multiplexer_impl.hpp"
 
 #include <support/multiplexer_pair.hpp>
 
@@ -36,6 +36,24 @@ TEST(Fairness, a_ping_goes_before_the_next_turn_of_a_bulk_channel) {
   const auto at = std::find(order.begin(), order.end(), static_cast<std::uint32_t>(ping.at_b));
   ASSERT_NE(at, order.end());
   EXPECT_LE(at - order.begin(), 1) << "at most the rest of the bulk channel's turn before it";
+}
+
+TEST(Fairness, a_link_is_shared_while_channels_take_turns_and_for_a_moment_after) {
+  MultiplexerPair pair;
+  const auto bulk = pair.open(), ping = pair.open();
+  pair.a.port.capacity = 0;
+  ASSERT_TRUE(pair.write(pair.a, bulk.at_a, std::string(64 << 10, 'b')));
+  Departures out(pair.a);
+  out.drain(40'000, pair.now);
+  EXPECT_FALSE(pair.a.mux.is_shared()) << "one channel alone";
+  ASSERT_TRUE(pair.write(pair.a, ping.at_a, "ping"));
+  out.drain(40'000, pair.now);
+  EXPECT_TRUE(pair.a.mux.is_shared());
+  out.drain(40'000, pair.now + kSharedFor / 2);
+  EXPECT_TRUE(pair.a.mux.is_shared());
+  ASSERT_TRUE(pair.write(pair.a, bulk.at_a, std::string(1 << 10, 'b')));
+  out.drain(40'000, pair.now + 2 * kSharedFor);
+  EXPECT_FALSE(pair.a.mux.is_shared()) << "alone again";
 }
 
 TEST(Fairness, pings_beside_bulk_wait_at_most_one_quantum_each) {

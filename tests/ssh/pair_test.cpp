@@ -299,6 +299,24 @@ TEST(TransportPair, stops_data_at_the_high_water_mark_and_goes_on_below_it) {
   EXPECT_EQ(pair.server.payloads.size(), static_cast<std::size_t>(sent));
 }
 
+TEST(TransportPair, stops_data_at_a_smaller_batch_but_goes_on_reading_as_before) {
+  Config client = client_config();
+  client.limits.output_high_water = 10000;
+  TransportPair pair(std::move(client), server_config());
+  pair.drive();
+  pair.client.transport.set_send_batch(2000);
+  while (pair.client.transport.sendable_bytes() > 0)
+    ASSERT_TRUE(pair.client.transport.send(message(1000), {}, pair.now));
+  EXPECT_GE(pair.client.transport.output().size(), 2000u);
+  EXPECT_LT(pair.client.transport.output().size(), 4000u);
+  pair.client.transport.set_send_batch(1 << 20);  // more than the high water mark is not to be had
+  while (pair.client.transport.sendable_bytes() > 0)
+    ASSERT_TRUE(pair.client.transport.send(message(1000), {}, pair.now));
+  EXPECT_LT(pair.client.transport.output().size(), 12000u);
+  pair.client.transport.set_send_batch(2000);
+  EXPECT_TRUE(pair.client.transport.wants_input());  // two busy sides must not wait for each other
+}
+
 TEST(TransportPair, checks_its_configuration_when_it_is_made) {
   testing::FixedRandom random;
   const auto refused = [&](Role role, const std::function<void(Config&)>& change) {

@@ -237,6 +237,9 @@ class Multiplexer {
   bool has_events() const noexcept;
   /// Some channel could send, if only the port could take it.
   bool wants_port() const noexcept;
+  /// Several channels have been taking turns to send, just now: what is decided early makes one of them
+  /// wait for the others.
+  bool is_shared() const noexcept;
   std::optional<TimePoint> next_timeout() const noexcept;
   std::size_t open_channels() const noexcept;
   /// Messages we owe an answer to plus control messages not yet taken by the port; the driver stops

@@ -141,6 +141,8 @@ class Transport {
   Result<void> start_rekey(TimePoint now);
   /// The peer proved to take larger packets.
   void set_max_send_packet(std::size_t bytes);
+  /// Data stops when so many bytes of output wait: at most output_high_water, which it is at first.
+  void set_send_batch(std::size_t bytes);
 
   // ---- outputs
   ByteView output() const noexcept;
@@ -156,7 +158,7 @@ class Transport {
 
   // ---- getters
   /// Payload bytes that one send() may take now; 0 before authentication, during a key exchange,
-  /// above output_high_water and after the end.
+  /// above the send batch and after the end.
   std::size_t sendable_bytes() const noexcept;
   /// False while input is not wanted: a question is open, a refusal waits for its time, or twice
   /// output_high_water of unsent output waits (data stops at once that, so only unfetched answers
