@@ -151,7 +151,7 @@ Result<void> Channel::write_frame(ByteView frame, Until until) {
   });
 }
 
-Result<void> Channel::write_frame(Bytes&& frame, Until until) {
+Result<void> Channel::write_owned(Bytes&& frame, Until until) {
   if (Result<void> r = check(state_); !r) return r.error();
   const auto give = [&](ChannelState& s) { return s.try_give(frame); };
   if (std::optional<Result<void>> done = write_small(*state_, frame.size(), give)) return *done;
@@ -190,7 +190,7 @@ void Channel::async_write_frame(ByteView frame, Completion<void> done) {
     s.write(Lane::data, frame, true, std::move(done));
   });
 }
-void Channel::async_write_frame(Bytes&& frame, Completion<void> done) {
+void Channel::async_write_owned(Bytes&& frame, Completion<void> done) {
   on_context(state_, [frame = std::move(frame), done = std::move(done)](ChannelState& s) mutable {
     s.write_frame(std::move(frame), std::move(done));
   });

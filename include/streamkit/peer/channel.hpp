@@ -13,11 +13,13 @@
 #include <streamkit/peer/endpoint.hpp>
 #include <streamkit/peer/until.hpp>
 
+#include <concepts>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace streamkit::io {
 class Context;
@@ -103,7 +105,10 @@ class Channel {
   /// Takes the frame over, and may be done before it was sent (one write at a time and less than the send
   /// buffer wait, as ever). In process the buffer itself moves to read_frame() at the other side, from
   /// 2 KiB to 255 KiB; otherwise it spares waiting, not copying. After an error the frame is gone.
-  Result<void> write_frame(Bytes&& frame, Until until = {});
+  template <std::same_as<Bytes> Owned>
+  Result<void> write_frame(Owned&& frame, Until until = {}) {
+    return write_owned(std::move(frame), std::move(until));
+  }
   Result<void> write_frame(std::string_view text, Until until = {}) { return write_frame(as_bytes(text), std::move(until)); }
 
   // ---- the error lane: frames of its own beside the data
@@ -138,7 +143,10 @@ class Channel {
   void async_write(ByteView bytes, Completion<void> done);
   void async_read_frame(Completion<Bytes> done);
   void async_write_frame(ByteView frame, Completion<void> done);
-  void async_write_frame(Bytes&& frame, Completion<void> done);
+  template <std::same_as<Bytes> Owned>
+  void async_write_frame(Owned&& frame, Completion<void> done) {
+    async_write_owned(std::move(frame), std::move(done));
+  }
   void async_read_error(Completion<Bytes> done);
   void async_write_error(ByteView frame, Completion<void> done);
   void async_wait_closed(Completion<Closed> done);
@@ -174,6 +182,10 @@ class Channel {
 
  private:
   friend class Incoming;
+  // Behind templates, so that a frame in braces is a view as it always was.
+  Result<void> write_owned(Bytes&& frame, Until until);
+  void async_write_owned(Bytes&& frame, Completion<void> done);
+
   std::shared_ptr<ChannelState> state_;
 };
 
