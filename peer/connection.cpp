@@ -18,7 +18,7 @@ constexpr std::chrono::microseconds kGather{100};
 constexpr std::size_t kGatherBytes = 32 * 1024;
 // In process a hand-over costs more than what is in it, and what is large moves.
 constexpr std::size_t kGatherInproc = 512 * 1024;
-constexpr std::size_t kLargeInproc = 4 * 1024;
+constexpr std::size_t kLargeInproc = 1024;
 constexpr int kUngathered = 2;
 // What is sealed ahead of the stream: much for one channel alone, for it is fastest; less where a small
 // message of another channel would wait behind it.
