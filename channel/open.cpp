@@ -29,7 +29,7 @@ Result<ChannelId> Multiplexer::Impl::open(std::string_view type, ByteView extra,
   Channel& c = add(kind_of(type), Standing::opening);
   c.opened_here = true;
   c.priority = priority;
-  c.window.open(budget.admit(limits.initial_window, limits.min_window), now_);
+  c.window.open(budget.admit(limits.initial_window), now_, budget);
   const Bytes message = write_open(type, c.id, c.window.left(), limits.max_packet, extra);
   if (Result<void> sent = port.send(message, {}); !sent) {
     c.window.retire(budget);
@@ -193,7 +193,7 @@ Result<void> Multiplexer::Impl::confirm(ChannelId id, const Headers* headers, By
   }
   --unaccepted;
   c->standing = Standing::open;
-  c->window.open(budget.admit(limits.initial_window, limits.min_window), now_);
+  c->window.open(budget.admit(limits.initial_window), now_, budget);
   const Bytes message =
       write_confirmation(c->remote, c->id, c->window.left(), limits.max_packet, extra);
   if (Result<void> sent = port.send(message, {}); !sent) return sent;

@@ -13,25 +13,36 @@ void RoundTrip::saw(Duration at_most) noexcept {
 
 // ---- the budget of a link
 
-std::uint32_t ReceiveBudget::admit(std::uint32_t initial, std::uint32_t least) noexcept {
+std::uint32_t ReceiveBudget::admit(std::uint32_t initial) noexcept {
   // A quarter of what is left: the last channels before the limit get less, rather than nothing.
-  const std::size_t left = limit_ > granted_ ? limit_ - granted_ : 0;
-  const std::size_t size = std::clamp<std::size_t>(left / 4, std::min(initial, least), initial);
+  const std::size_t least = std::min<std::size_t>(initial, least_);
+  const std::size_t size = std::clamp<std::size_t>(left_of(limit_ / 2) / 4, least, initial);
   granted_ += size;
   ++windows_;
   return static_cast<std::uint32_t>(size);
 }
 
 std::size_t ReceiveBudget::take(std::size_t want) noexcept {
-  const std::size_t n = std::min(want, limit_ > granted_ ? limit_ - granted_ : 0);
+  const std::size_t n = std::min(want, left_of(limit_));
   granted_ += n;
   return n;
 }
 
+void ReceiveBudget::note_size(std::size_t before, std::size_t after) noexcept {
+  large_ += after > least_ ? 1 : 0;
+  large_ -= before > least_ ? 1 : 0;
+}
+
 // ---- one window
 
-void ReceiveWindow::open(std::uint32_t size, TimePoint now) noexcept {
-  size_ = left_ = size;
+void ReceiveWindow::set_size(std::uint32_t size, ReceiveBudget& budget) noexcept {
+  budget.note_size(size_, size);
+  size_ = size;
+}
+
+void ReceiveWindow::open(std::uint32_t size, TimePoint now, ReceiveBudget& budget) noexcept {
+  set_size(size, budget);
+  left_ = size;
   freed_ = 0;
   adjusted_ = now;
   open_ = true;
@@ -53,7 +64,7 @@ bool ReceiveWindow::spend(std::size_t n, TimePoint now, RoundTrip& rtt) noexcept
 std::uint32_t ReceiveWindow::adjustment(TimePoint now, const RoundTrip& rtt, WindowLimits limits,
                                         ReceiveBudget& budget) noexcept {
   if (!open_ || freed_ == 0 || freed_ < worth_telling()) return 0;
-  if (budget.is_over()) {
+  if (budget.is_full()) {
     shrink(limits, budget);
   } else {
     grow(now, rtt, limits, budget);
@@ -87,7 +98,7 @@ void ReceiveWindow::grow(TimePoint now, const RoundTrip& rtt, WindowLimits limit
   if (std::chrono::duration<double>(now - adjusted_) * parts >= 4 * round_trip) return;
   const auto more =
       static_cast<std::uint32_t>(budget.take(std::min<std::size_t>(size_, limits.most - size_)));
-  size_ += more;
+  set_size(size_ + more, budget);
   freed_ += more;
 }
 
@@ -95,7 +106,7 @@ void ReceiveWindow::shrink(WindowLimits limits, ReceiveBudget& budget) noexcept 
   const std::size_t fair = std::max<std::size_t>(limits.least, budget.fair_share());
   if (size_ <= fair) return;
   const auto less = static_cast<std::uint32_t>(std::min<std::size_t>(freed_, size_ - fair));
-  size_ -= less;
+  set_size(size_ - less, budget);
   freed_ -= less;
   budget.give(less);
 }
@@ -105,7 +116,8 @@ void ReceiveWindow::retire(ReceiveBudget& budget) noexcept {
   open_ = false;
   budget.give(size_);
   budget.leave();
-  size_ = left_ = freed_ = 0;
+  set_size(0, budget);
+  left_ = freed_ = 0;
 }
 
 }  // namespace streamkit::channel

@@ -24,30 +24,40 @@ class RoundTrip {
   Duration seen_{0};
 };
 
-/// What all windows of one link together may let in.
+/// What all windows of one link together may let in: `limit`, and `least` more for each window, which it
+/// has in any case. So channels that are idle, however many, take nothing from those that are used.
 class ReceiveBudget {
  public:
-  explicit ReceiveBudget(std::size_t limit) noexcept : limit_(limit) {}
+  ReceiveBudget(std::size_t limit, std::size_t least) noexcept : limit_(limit), least_(least) {}
 
-  /// A new channel's window: `initial` while there is plenty, less as the total nears its limit,
-  /// never less than `least`.
-  std::uint32_t admit(std::uint32_t initial, std::uint32_t least) noexcept;
+  /// A new channel's window: `initial` while there is plenty, less as the total nears half of the
+  /// limit, the other half of which is for windows that grow; never less than the least.
+  std::uint32_t admit(std::uint32_t initial) noexcept;
   /// Up to `want` more bytes for a window that exists; 0 when the total is used up.
   std::size_t take(std::size_t want) noexcept;
   /// Counts bytes that are there already and cannot be refused any more.
   void count(std::size_t bytes) noexcept { granted_ += bytes; }
   void give(std::size_t bytes) noexcept { granted_ -= bytes; }
   void leave() noexcept { --windows_; }
+  /// A window had `before` bytes and has `after`.
+  void note_size(std::size_t before, std::size_t after) noexcept;
 
   std::size_t granted() const noexcept { return granted_; }
-  bool is_over() const noexcept { return granted_ > limit_; }
-  /// What each window may keep when there is not enough for all.
-  std::size_t fair_share() const noexcept { return windows_ > 0 ? limit_ / windows_ : limit_; }
+  bool is_full() const noexcept { return left_of(limit_) == 0; }
+  /// What each window that has more than the least may keep when there is not enough for all, and for
+  /// one more.
+  std::size_t fair_share() const noexcept { return least_ + limit_ / (large_ + 1); }
 
  private:
-  std::size_t limit_;
+  std::size_t left_of(std::size_t limit) const noexcept {
+    const std::size_t most = limit + windows_ * least_;
+    return most > granted_ ? most - granted_ : 0;
+  }
+
+  std::size_t limit_, least_;
   std::size_t granted_ = 0;
   std::size_t windows_ = 0;
+  std::size_t large_ = 0;  // of these, with more than the least
 };
 
 struct WindowLimits {
@@ -58,7 +68,8 @@ struct WindowLimits {
 /// One channel's receive window. At any time: size = left + unread + freed.
 class ReceiveWindow {
  public:
-  void open(std::uint32_t size, TimePoint now) noexcept;
+  /// `size` is what the budget has admitted.
+  void open(std::uint32_t size, TimePoint now, ReceiveBudget& budget) noexcept;
 
   std::uint32_t size() const noexcept { return size_; }
   /// Bytes that the other side may still send.
@@ -79,6 +90,7 @@ class ReceiveWindow {
   static constexpr std::uint32_t kLeastTold = 32 * 1024;
 
   std::uint32_t worth_telling() const noexcept;
+  void set_size(std::uint32_t size, ReceiveBudget& budget) noexcept;
   void shrink(WindowLimits limits, ReceiveBudget& budget) noexcept;
   void grow(TimePoint now, const RoundTrip& rtt, WindowLimits limits,
             ReceiveBudget& budget) noexcept;

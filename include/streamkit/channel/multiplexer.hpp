@@ -44,8 +44,10 @@ struct Limits {
   std::size_t max_unaccepted = 256;          ///< incoming opens that nobody has confirmed yet
   std::uint32_t initial_window = 2 << 20;    ///< bytes a new channel may receive before we say more
   std::uint32_t max_window = 16 << 20;       ///< auto-tuning stops here; per channel
-  std::size_t max_receive_bytes = 64 << 20;  ///< windows granted on one link, all channels together
-  std::uint32_t min_window = 32 << 10;       ///< granted to a channel even when that total is reached
+  /// Windows granted on one link, all channels together, beyond the min_window of each. New channels get
+  /// at most half of it; when all of it is granted, large windows shrink as they are used.
+  std::size_t max_receive_bytes = 64 << 20;
+  std::uint32_t min_window = 32 << 10;       ///< granted to a channel in any case
   std::uint32_t max_packet = 32 << 10;       ///< largest data message we accept; in process at least 255 KiB
   std::uint32_t min_remote_packet = 256;     ///< an open or confirmation with less is refused
   std::size_t send_buffer = 64 << 10;        ///< bytes that write() takes beyond what the window lets out, a lane
