@@ -44,7 +44,9 @@ std::size_t cost_of(const Event& event) {
 }  // namespace
 
 Multiplexer::Impl::Impl(PayloadPort& its_port, Limits its_limits)
-    : port(its_port), limits(sane(its_limits)), budget(limits.max_receive_bytes, std::min(limits.initial_window, limits.min_window)) {}
+    : port(its_port),
+      limits(sane(its_limits)),
+      budget(limits.max_receive_bytes, std::min(limits.initial_window, limits.min_window)) {}
 
 // ---- inputs
 

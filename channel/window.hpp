@@ -24,8 +24,8 @@ class RoundTrip {
   Duration seen_{0};
 };
 
-/// What all windows of one link together may let in: `limit`, and `least` more for each window, which it
-/// has in any case. So channels that are idle, however many, take nothing from those that are used.
+/// What all windows of one link together may let in: `limit`, and `least` more for each window,
+/// which it has in any case. So idle channels, however many, leave room for those that are used.
 class ReceiveBudget {
  public:
   ReceiveBudget(std::size_t limit, std::size_t least) noexcept : limit_(limit), least_(least) {}

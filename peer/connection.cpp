@@ -1,6 +1,7 @@
 #include "connection.hpp"
 
 #include "channel_state.hpp"
+#include "inproc.hpp"
 
 #include <streamkit/base/text.hpp>
 
@@ -16,9 +17,6 @@ constexpr int kCompletionsInARow = 4096;       // completions called between two
 // bytes wait. The first two after something came in leave at once: they may be a question.
 constexpr std::chrono::microseconds kGather{100};
 constexpr std::size_t kGatherBytes = 32 * 1024;
-// In process a hand-over costs more than what is in it, and what is large moves.
-constexpr std::size_t kGatherInproc = 512 * 1024;
-constexpr std::size_t kLargeInproc = 1024;
 constexpr int kUngathered = 2;
 // What is sealed ahead of the stream: much for one channel alone, for it is fastest; less where a small
 // message of another channel would wait behind it.
@@ -152,9 +150,10 @@ bool Connection::kick_later(std::size_t written) {
     again_ = true;
     return false;
   }
-  gathered_ += settings_.is_inproc ? std::min(written, kLargeInproc) : written;
+  // In process a hand-over costs more than what is in it, so as much is gathered as goes over at once.
+  gathered_ += settings_.is_inproc ? std::min(written, InprocLink::kMovedCounts) : written;
   const bool may_be_a_question = ++writes_in_a_row_ <= kUngathered;
-  if (!may_be_a_question && gathered_ < (settings_.is_inproc ? kGatherInproc : kGatherBytes)) {
+  if (!may_be_a_question && gathered_ < (settings_.is_inproc ? InprocLink::kHandOver : kGatherBytes)) {
     if (gathering_) return false;
     const TimePoint now = io::now();
     if (now < after(driven_at_, kGather)) {

@@ -13,9 +13,7 @@ namespace {
 constexpr std::size_t kHighWater =
     1024 * 1024;  // bytes that wait for the other side before writers must
 constexpr std::size_t kLargestMessage = 256 * 1024;
-constexpr std::size_t kHandOver = 512 * 1024;    // bytes that go over at once, at most
-constexpr std::size_t kMovedCounts = 1024;       // of a body that moves, in both of these
-constexpr std::size_t kKeptMessages = 64;       // room for so many is kept
+constexpr std::size_t kKeptMessages = 64;  // room for so many is kept
 
 }  // namespace
 

@@ -17,6 +17,9 @@ namespace streamkit {
 /// One end of a queue of messages between two connections, each on its own Context.
 class InprocLink final : public Link {
  public:
+  static constexpr std::size_t kHandOver = 512 * 1024;  ///< bytes that go over at once, at most
+  static constexpr std::size_t kMovedCounts = 1024;     ///< of a body that moves, in that and in what waits
+
   struct End;  // the shared half that the other side writes into
   /// Both ends; give each its owner with attach() before start().
   static std::pair<std::unique_ptr<InprocLink>, std::unique_ptr<InprocLink>> pair(

@@ -51,8 +51,8 @@ void set_low_latency(int fd) noexcept;
 /// Bytes that the kernel takes beyond what it has sent.
 inline constexpr int kNotSent = 128 * 1024;
 /// Between two programs of one machine there is no network to be careful with; where the system's
-/// congestion control paces what it sends (BBR), that costs a third of the throughput and a timer
-/// for every few packets. So loopback asks for the one that every Linux has and allows.
+/// congestion control paces what it sends (BBR), that costs a quarter of the processor's time in
+/// bulk: a timer for every few packets. So loopback asks for the one that every Linux has and allows.
 void do_not_pace(int fd, const SocketAddress& remote) noexcept;
 inline constexpr std::string_view kUnpaced = "reno";
 

@@ -401,9 +401,7 @@ std::optional<TimePoint> Transport::Impl::next_timeout() const noexcept {
 // ---- getters
 
 std::size_t Transport::Impl::sendable_bytes() const noexcept {
-  if (phase_ != Phase::open || is_holding() ||
-      out_.size() >= std::min(send_batch_, config_.limits.output_high_water))
-    return 0;
+  if (phase_ != Phase::open || is_holding() || out_.size() >= send_batch_) return 0;
   return sealer_.max_payload(config_.limits.max_send_packet);
 }
 

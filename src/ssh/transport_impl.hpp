@@ -52,7 +52,9 @@ class Transport::Impl {
   Result<void> send(ByteView header, ByteView body, TimePoint now);
   Result<void> start_rekey(TimePoint now);
   void set_max_send_packet(std::size_t bytes);
-  void set_send_batch(std::size_t bytes) noexcept { send_batch_ = bytes; }
+  void set_send_batch(std::size_t bytes) noexcept {
+    send_batch_ = std::min(bytes, config_.limits.output_high_water);
+  }
   ByteView output() const noexcept { return out_.data(); }
   void consume_output(std::size_t size) noexcept;
   std::optional<Event> poll_event();
@@ -131,7 +133,7 @@ class Transport::Impl {
   ByteQueue out_;
   std::size_t read_size_ = kReadSmall, prepared_ = 0;
   int small_reads_ = 0;
-  std::size_t output_peak_ = 0, send_batch_ = static_cast<std::size_t>(-1);
+  std::size_t output_peak_ = 0, send_batch_ = config_.limits.output_high_water;
   int small_outputs_ = 0;
   bool handshake_output_ = true;  // out_ has the size that the handshake needed
   bool eof_ = false;
