@@ -236,7 +236,7 @@ ssh::Config Peer::Impl::ssh_config(bool outgoing) const {
   config.extensions = {{std::string(channel::kPeerExtension), "1"}};
   if (outgoing) {
     config.user = user_name(options.name);
-    config.identities = {identity};
+    config.identities = {ssh::Identity(identity)};
     config.password = options.trust.present_password;
   } else {
     config.host_keys = {identity};

@@ -56,9 +56,10 @@ bool AuthClient::is_allowed(std::string_view method) const {
   return !list_known_ || contains(methods_, method);
 }
 
-std::string_view AuthClient::algorithm_for(const crypto::PrivateKey& key) const {
-  const auto& names = crypto::signature_algorithms(key.public_key().type());
-  if (key.public_key().type() != crypto::KeyType::rsa) return names.front();
+std::string_view AuthClient::algorithm_for(const Identity& identity) const {
+  const crypto::KeyType type = identity.public_key().type();
+  const auto& names = crypto::signature_algorithms(type);
+  if (type != crypto::KeyType::rsa) return names.front();
   for (const std::string_view name : names)
     if (contains(sig_algs_, name)) return name;
   return "rsa-sha2-256";  // a server that says nothing: the older of the two
@@ -88,17 +89,18 @@ Result<AuthStep> AuthClient::next() {
   return step;
 }
 
-Result<AuthStep> AuthClient::offer(const crypto::PrivateKey& key) {
-  offered_ = key.public_key();
+Result<AuthStep> AuthClient::offer(const Identity& identity) {
+  offered_ = identity.public_key();
   UserauthRequest request;
   request.user = config_->user;
   request.service = kServiceConnection;
   request.method = bound_ ? kMethodHostBound : kMethodPublicKey;
   request.has_signature = true;
-  request.algorithm = algorithm_for(key);
+  request.algorithm = algorithm_for(identity);
   request.key = offered_.blob();
   request.host_key = host_key_;
-  Result<Bytes> signature = key.sign(request.algorithm, signed_request(session_id_, request));
+  Result<Bytes> signature = 
+      identity.private_key.sign(request.algorithm, signed_request(session_id_, request));
   if (!signature) return signature.error();
   request.signature = *signature;
   pending_ = kMethodPublicKey;

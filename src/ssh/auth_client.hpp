@@ -36,10 +36,10 @@ class AuthClient {
 
  private:
   Result<AuthStep> next();
-  Result<AuthStep> offer(const crypto::PrivateKey& key);
+  Result<AuthStep> offer(const Identity& identity);
   Result<AuthStep> attempt_failed();
   bool is_allowed(std::string_view method) const;
-  std::string_view algorithm_for(const crypto::PrivateKey& key) const;
+  std::string_view algorithm_for(const Identity& identity) const;
 
   Config* config_;
   ByteView session_id_, host_key_;

@@ -21,8 +21,8 @@ Result<void> check(Role role, const Config& config) {
   if (role == Role::client) {
     if (config.user.size() > kMaxUserName)
       return Error(Errc::usage, "Config::user is longer than 255 bytes");
-    for (const auto& key : config.identities)
-      if (key.is_empty()) return Error(Errc::usage, "Config::identities has an empty key");
+    for (const auto& identity : config.identities)
+      if (identity.private_key.is_empty()) return Error(Errc::usage, "Config::identities has an empty key");
     return {};
   }
   if (config.host_keys.empty())

@@ -178,7 +178,7 @@ TEST(AuthServer, a12_algorithm_key_and_signature_must_agree) {
 
 TEST(AuthServer, a12_an_sha1_signature_is_no_signature) {
   Config client = client_config();
-  client.identities = {test_key(crypto::KeyType::rsa)};
+  client.identities = {Identity(test_key(crypto::KeyType::rsa))};
   RawPeer peer(Role::client, std::move(client), server_config());
   peer.reach(State::auth);
   peer.send(service_request());
@@ -189,7 +189,7 @@ TEST(AuthServer, a12_an_sha1_signature_is_no_signature) {
   request.method = kMethodPublicKey;
   request.algorithm = "rsa-sha2-512";
   request.key = peer.config.identities[0].public_key().blob();
-  const Bytes signature = peer.config.identities[0]
+  const Bytes signature = peer.config.identities[0].private_key
                               .sign("rsa-sha2-256", signed_request(peer.session_id, request))
                               .value();
   request.signature = signature;
@@ -216,7 +216,7 @@ TEST(AuthServer, a13_a_signature_over_anything_else_is_refused) {
         Bytes session = peer.session_id;
         change(other, session);
         const Bytes signature =
-            peer.config.identities[0].sign("ssh-ed25519", signed_request(session, other)).value();
+            peer.config.identities[0].private_key.sign("ssh-ed25519", signed_request(session, other)).value();
         request.signature = signature;
         return write_publickey_request(request);
       };
@@ -464,7 +464,7 @@ TEST(AuthServer, shows_its_banner_once_before_the_first_answer) {
 
 TEST(AuthClient, tries_its_keys_in_order_and_then_the_password) {
   Config client = client_config();
-  client.identities = {test_key(crypto::KeyType::ecdsa_p256), test_key(crypto::KeyType::rsa)};
+  client.identities = {Identity(test_key(crypto::KeyType::ecdsa_p256)), Identity(test_key(crypto::KeyType::rsa))};
   client.password = "correct horse";
   TransportPair pair(std::move(client), with_password());
   pair.server.key_answer = [](const auto&) { return false; };
@@ -535,7 +535,7 @@ TEST(AuthClient, chooses_the_rsa_algorithm_that_the_server_names) {
       {"", "rsa-sha2-256"}};
   for (const auto& [names, wanted] : cases) {
     Config client = client_config();
-    client.identities = {test_key(crypto::KeyType::rsa)};
+    client.identities = {Identity(test_key(crypto::KeyType::rsa))};
     RawPeer peer(Role::server, server_config(), std::move(client));
     peer.reach(State::auth);
     if (*names) peer.send(write_ext_info({{std::string(kExtServerSigAlgs), names}}));

@@ -153,7 +153,7 @@ TEST(TransportPair, works_with_every_type_of_user_key) {
        {crypto::KeyType::ed25519, crypto::KeyType::ecdsa_p256, crypto::KeyType::ecdsa_p384,
         crypto::KeyType::ecdsa_p521, crypto::KeyType::rsa}) {
     Config client = client_config();
-    client.identities = {test_key(type)};
+    client.identities = {Identity(test_key(type))};
     TransportPair pair(std::move(client), server_config());
     pair.drive();
     ASSERT_TRUE(pair.is_open());

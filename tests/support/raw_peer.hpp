@@ -136,7 +136,7 @@ class RawPeer {
   }
   /// A good signed request; `change` may alter the fields before they are signed.
   Bytes publickey_request(const std::function<void(ssh::UserauthRequest&)>& change = {}) {
-    const crypto::PrivateKey& key = config.identities.at(0);
+    const crypto::PrivateKey& key = config.identities.at(0).private_key;
     ssh::UserauthRequest request;
     request.user = config.user;
     request.service = ssh::kServiceConnection;

@@ -29,7 +29,7 @@ inline const crypto::PrivateKey& test_key(crypto::KeyType type) {
 inline ssh::Config client_config() {
   ssh::Config config;
   config.user = "ada";
-  config.identities = {test_key(crypto::KeyType::ed25519)};
+  config.identities = {ssh::Identity(test_key(crypto::KeyType::ed25519))};
   return config;
 }
 inline ssh::Config server_config() {

@@ -48,6 +48,15 @@ struct Limits {
   Duration auth_failure_delay = {};  ///< floor for the answer to a failed attempt (server); 0: none
 };
 
+/// A key that a client may prove to hold.
+struct Identity {
+  Identity() = default;
+  Identity(crypto::PrivateKey key) : private_key(std::move(key)) {}  // NOLINT: a key is an identity
+
+  crypto::PrivateKey private_key;
+  const crypto::PublicKey& public_key() const { return private_key.public_key(); }
+};
+
 struct Config {
   std::string software = "streamkit_0.1.0";  ///< SSH-2.0-<software>
   Algorithms algorithms;
@@ -64,7 +73,7 @@ struct Config {
 
   // client
   std::string user;
-  std::vector<crypto::PrivateKey> identities;  ///< offered in order
+  std::vector<Identity> identities;  ///< offered in order
   std::string password;  ///< tried after the keys when not empty and the server takes it
 };
 
