@@ -12,7 +12,10 @@ constexpr int kMissesAllowed = 3;              // unanswered keepalives before a
 constexpr std::size_t kOwedHighWater = 1 << 20;  // answers we owe before we stop reading
 constexpr int kRoundsInARow = 64;              // turns of one drive before others get the loop
 constexpr int kBatchesInARow = 1;              // and batches sent before what came in is looked at
-constexpr int kCompletionsInARow = 4096;       // completions called between two drives
+// Completions are called between two drives until so much time has gone, which is looked at after each
+// few: what they wrote leaves together, and the other side does not wait for the last of many.
+constexpr int kCompletionsInARow = 16;
+constexpr std::chrono::microseconds kCompletionTime{100};
 // Small writes from outside that follow one another closer than this leave together, until so many
 // bytes wait. The first two after something came in leave at once: they may be a question.
 constexpr std::chrono::microseconds kGather{100};
@@ -81,7 +84,9 @@ void Connection::start(std::unique_ptr<Link> link) {
 void Connection::work() {
   // What completions write leaves together, when all of them were called.
   for (int round = 0; round < kRoundsInARow; ++round) {
+    completions_follow_ = round % 2 == 0;
     drive();
+    completions_follow_ = false;
     drain();
     if (!again_ || driving_ || draining_) return;
   }
@@ -117,6 +122,11 @@ void Connection::drive() {
     again_ = false;
     if (!is_down()) link_->pump();
     bool more = handle_events();
+    if (completions_follow_ && !ready_.empty()) {  // what they write leaves with what we answer
+      driving_ = false;
+      again_ = true;
+      return;
+    }
     if (!is_down()) {
       driven_at_ = io::now();
       link_->set_send_batch(mux_.is_shared() ? kSharedBatch : kBatch);
@@ -222,9 +232,12 @@ void Connection::drain() {
   if (draining_) return;
   draining_ = true;
   for (int called = 0; !ready_.empty(); ++called) {
-    if (called == kCompletionsInARow) {  // what they wrote should leave, and others have their turn
-      again_ = true;
-      break;
+    if (called == kCompletionsInARow) {
+      if (io::now() >= after(driven_at_, kCompletionTime)) {
+        again_ = true;
+        break;
+      }
+      called = 0;
     }
     Task task = ready_.take();
     task();

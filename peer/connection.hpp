@@ -183,7 +183,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   std::size_t gathered_ = 0;
   TimePoint driven_at_{};
   Phase phase_ = Phase::handshake;
-  bool native_ = false, driving_ = false, again_ = false, draining_ = false, drain_posted_ = false, work_posted_ = false, flushed_ = true;
+  bool native_ = false, driving_ = false, again_ = false, draining_ = false, drain_posted_ = false, work_posted_ = false, flushed_ = true, completions_follow_ = false;
   bool hello_heard_ = false, was_up_ = false;
   std::uint32_t max_frame_remote_ = 0xffffffff;
   std::uint64_t hello_token_ = 0, ping_token_ = 0;
