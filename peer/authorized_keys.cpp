@@ -1,5 +1,5 @@
-// Reader of authorized_keys (sshd(8), "AUTHORIZED_KEYS FILE FORMAT"). Lines are taken whole or not at all.
-// No file is opened here.
+// Reader of authorized_keys (sshd(8), "AUTHORIZED_KEYS FILE FORMAT"). Lines are taken whole or not
+// at all. No file is opened here.
 #include "trust_file.hpp"
 
 #include <unordered_map>
@@ -68,7 +68,8 @@ Result<void> read_list(std::string_view option, std::string_view& rest,
   rest.remove_prefix(1);
   const Result<std::string> value = take_quoted(rest);
   if (!value) return value.error();
-  if (!to.empty()) return Error(Errc::bad_file, "the option " + std::string(option) + " is there twice");
+  if (!to.empty())
+    return Error(Errc::bad_file, "the option " + std::string(option) + " is there twice");
   Result<std::vector<std::string>> list = read(*value);
   if (!list) return list.error();
   to = std::move(*list);
@@ -158,7 +159,8 @@ const AuthorizedKeys::Entry* AuthorizedKeys::find_authority(const PublicKey& key
   return find(key, true);
 }
 
-const AuthorizedKeys::Entry* AuthorizedKeys::find(const PublicKey& key, bool authority) const noexcept {
+const AuthorizedKeys::Entry* AuthorizedKeys::find(const PublicKey& key,
+                                                  bool authority) const noexcept {
   if (key.is_empty()) return nullptr;
   for (const Entry& entry : entries_)
     if (entry.is_authority == authority && entry.key == key) return &entry;

@@ -1,5 +1,5 @@
-// Reader of known_hosts (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"). Lines are taken whole or not at all. No
-// file is opened here; what a certificate says is not looked at, only whose word counts.
+// Reader of known_hosts (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"). Lines are taken whole or not at
+// all. No file is opened here; what a certificate says is not looked at, only whose word counts.
 #include "trust_file.hpp"
 
 #include <streamkit/base/wire.hpp>
@@ -161,7 +161,8 @@ Result<bool> KnownHosts::covers(const Entry& entry, std::string_view host, std::
     return !named || *named ? named : names(entry, without);
   }
   PatternList first(with_port), second(without);
-  for_each_pattern(entry.patterns, [&](std::string_view pattern) { first.meet(pattern), second.meet(pattern); });
+  for_each_pattern(entry.patterns,
+                   [&](std::string_view pattern) { first.meet(pattern), second.meet(pattern); });
   return (first.takes() || second.takes()) && !first.refuses() && !second.refuses();
 }
 

@@ -1,5 +1,5 @@
-// What the readers of known_hosts, authorized_keys and lists of keys share: lines, fields, patterns, and
-// how problems are reported. Private to those files.
+// What the readers of known_hosts, authorized_keys and lists of keys share: lines, fields,
+// patterns, and how problems are reported. Private to those files.
 #pragma once
 
 #include <streamkit/base/text.hpp>

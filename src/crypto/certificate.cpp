@@ -1,11 +1,11 @@
-// Certificates as OpenSSH's PROTOCOL.certkeys lays them out. The key inside is given to PublicKey as a
-// blob of its own, so that it passes every check that a plain key passes, and so does the authority's.
-#include <streamkit/crypto/certificate.hpp>
-
+// Certificates as OpenSSH's PROTOCOL.certkeys lays them out. The key inside is given to PublicKey
+// as a blob of its own, so that it passes every check that a plain key passes, and so does the
+// authority's.
 #include "key_blob.hpp"
 
 #include <streamkit/base/text.hpp>
 #include <streamkit/base/wire.hpp>
+#include <streamkit/crypto/certificate.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -62,7 +62,8 @@ Result<std::vector<Certificate::Option>> read_options(ByteView list) {
     const std::string_view name = in.text();
     const ByteView data = in.string();
     if (!in.ok() || name.empty() || has_nul(name)) return bad("has a malformed list of options");
-    if (!out.empty() && out.back().name >= name) return bad("has options out of order, or one twice");
+    if (!out.empty() && out.back().name >= name)
+      return bad("has options out of order, or one twice");
     if (out.size() == kMaxCertificateOptions) return bad("has more than 256 options");
     out.push_back({std::string(name), to_bytes(data)});
   }
@@ -78,14 +79,15 @@ std::string shown_time(std::uint64_t seconds) {
   const std::chrono::year_month_day date(day);
   const std::chrono::hh_mm_ss time(at - day);
   const auto digits = [](long number) { return (number < 10 ? "0" : "") + std::to_string(number); };
-  return std::to_string(int(date.year())) + "-" + digits(unsigned(date.month())) + "-" + digits(unsigned(date.day())) +
-         " " + digits(time.hours().count()) + ":" + digits(time.minutes().count()) + ":" +
-         digits(time.seconds().count()) + " UTC";
+  return std::to_string(int(date.year())) + "-" + digits(unsigned(date.month())) + "-" +
+         digits(unsigned(date.day())) + " " + digits(time.hours().count()) + ":" +
+         digits(time.minutes().count()) + ":" + digits(time.seconds().count()) + " UTC";
 }
 
 std::string shown_list(const std::vector<std::string>& names) {
   std::string out;
-  for (const std::string& name : names) out += (out.empty() ? "" : ", ") + escape(name, kMaxShownName);
+  for (const std::string& name : names)
+    out += (out.empty() ? "" : ", ") + escape(name, kMaxShownName);
   return out.size() > 256 ? out.substr(0, 256) + "..." : out;
 }
 
@@ -107,7 +109,8 @@ std::string_view plain_algorithm(std::string_view name) noexcept {
 const std::vector<std::string_view>& certificate_algorithms() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> out;
-    for (const std::string_view plain : signature_algorithms()) out.push_back(certificate_algorithm(plain));
+    for (const std::string_view plain : signature_algorithms())
+      out.push_back(certificate_algorithm(plain));
     return out;
   }();
   static const std::vector<std::string_view> views(names.begin(), names.end());
@@ -130,7 +133,8 @@ struct Certificate::Impl {
 Result<void> Certificate::Impl::read(ByteView from) {
   wire::Reader in(from);
   const std::string_view name = in.text();
-  if (!is_certificate_algorithm(name)) return bad("is of a type that is not known; it must end in -cert-v01@openssh.com");
+  if (!is_certificate_algorithm(name))
+    return bad("is of a type that is not known; it must end in -cert-v01@openssh.com");
   in.string();  // nonce
   const Bytes plain = read_plain_blob(in, plain_algorithm(name));
   serial = in.u64();
@@ -144,7 +148,8 @@ Result<void> Certificate::Impl::read(ByteView from) {
   const ByteView authority = in.string();
   const ByteView signed_part = from.first(from.size() - in.rest().size());
   const ByteView signature = in.string();
-  if (!in.end() || has_nul(id)) return bad("is malformed: a field is missing, or something stands behind the last");
+  if (!in.end() || has_nul(id))
+    return bad("is malformed: a field is missing, or something stands behind the last");
   if (number != 1 && number != 2) return bad("is for neither a user nor a host");
   type = CertificateType(number);
   key_id = id;
@@ -155,7 +160,8 @@ Result<void> Certificate::Impl::read(ByteView from) {
   Result<std::vector<std::string>> read_names = read_principals(names);
   if (!read_names) return read_names.error();
   principals = std::move(*read_names);
-  for (auto [list, options] : {std::pair(critical, &critical_options), std::pair(others, &extensions)}) {
+  for (auto [list, options] :
+       {std::pair(critical, &critical_options), std::pair(others, &extensions)}) {
     Result<std::vector<Option>> read = read_options(list);
     if (!read) return read.error();
     *options = std::move(*read);
@@ -164,7 +170,8 @@ Result<void> Certificate::Impl::read(ByteView from) {
   return {};
 }
 
-Result<void> Certificate::Impl::read_authority(ByteView authority, ByteView signed_part, ByteView signature) {
+Result<void> Certificate::Impl::read_authority(ByteView authority, ByteView signed_part,
+                                               ByteView signature) {
   // Otherwise certificates nest, as deep as somebody likes.
   if (is_certificate_algorithm(wire::Reader(authority).text()))
     return bad("is signed with a certificate; an authority is a plain key");
@@ -174,7 +181,9 @@ Result<void> Certificate::Impl::read_authority(ByteView authority, ByteView sign
   const std::string_view algorithm = wire::Reader(signature).text();
   const auto& allowed = signature_algorithms(signature_key.type());
   if (std::find(allowed.begin(), allowed.end(), algorithm) == allowed.end())
-    return bad("is signed with an algorithm that its authority's key may not use (no SHA-1: ssh-keygen -t rsa-sha2-512)");
+    return bad(
+        "is signed with an algorithm that its authority's key may not use (no SHA-1: ssh-keygen -t "
+        "rsa-sha2-512)");
   return signature_key.verify(algorithm, signed_part, signature);
 }
 
@@ -188,7 +197,8 @@ Result<Certificate> Certificate::from_blob(ByteView blob) {
 Result<Certificate> Certificate::from_text(std::string_view line) {
   const Result<KeyLine> read = read_key_line(line, kMaxCertificateText);
   if (!read) return read.error();
-  if (wire::Reader(read->blob).text() != read->type) return bad("line names another type than its certificate has");
+  if (wire::Reader(read->blob).text() != read->type)
+    return bad("line names another type than its certificate has");
   return from_blob(read->blob);
 }
 
@@ -251,31 +261,46 @@ bool operator==(const Certificate& a, const Certificate& b) noexcept {
 }
 
 std::string Certificate::description() const {
-  return std::string("the ") + (type() == CertificateType::user ? "user" : "host") + " certificate '" +
-         escape(key_id(), kMaxShownName) + "' (serial " + std::to_string(serial()) + ", signed by " +
-         signature_key().fingerprint() + ")";
+  return std::string("the ") + (type() == CertificateType::user ? "user" : "host") +
+         " certificate '" + escape(key_id(), kMaxShownName) + "' (serial " +
+         std::to_string(serial()) + ", signed by " + signature_key().fingerprint() + ")";
 }
 
-Result<void> Certificate::check(std::uint64_t now, CertificateType wanted, std::string_view principal) const {
-  const auto denied = [this](std::string words) { return Error(Errc::auth_denied, description() + " " + words); };
+Result<void> Certificate::check(std::uint64_t now, CertificateType wanted,
+                                std::string_view principal) const {
+  const auto denied = [this](std::string words) {
+    return Error(Errc::auth_denied, description() + " " + words);
+  };
   const bool for_user = wanted == CertificateType::user;
   if (type() != wanted)
-    return denied(for_user ? "is not a user's; sign the key without -h" : "is not a host's; sign the key with ssh-keygen -h");
-  if (now < valid_after()) return denied("is valid from " + shown_time(valid_after()) + ", and it is " + shown_time(now));
+    return denied(for_user ? "is not a user's; sign the key without -h"
+                           : "is not a host's; sign the key with ssh-keygen -h");
+  if (now < valid_after())
+    return denied("is valid from " + shown_time(valid_after()) + ", and it is " + shown_time(now));
   if (now >= valid_before())
-    return denied("was valid until " + shown_time(valid_before()) + ", and it is " + shown_time(now) + "; have the key signed anew");
+    return denied("was valid until " + shown_time(valid_before()) + ", and it is " +
+                  shown_time(now) + "; have the key signed anew");
   for (const Option& option : critical_options()) {
     if (for_user && option.name == "verify-required")
-      return denied("asks for a hardware key that has verified its user (verify-required), which this is not");
-    const bool known = for_user && (option.name == "force-command" || option.name == "source-address");
-    if (!known) return denied("has the critical option '" + escape(option.name, kMaxShownName) + "', which is not known here");
+      return denied(
+          "asks for a hardware key that has verified its user (verify-required), which this is "
+          "not");
+    const bool known =
+        for_user && (option.name == "force-command" || option.name == "source-address");
+    if (!known)
+      return denied("has the critical option '" + escape(option.name, kMaxShownName) +
+                    "', which is not known here");
     if (!option.text()) return denied("has a malformed critical option '" + option.name + "'");
   }
-  if (principals().empty()) return denied("names no principals, so it is nobody's; sign the key with -n NAME");
-  const bool named = std::any_of(principals().begin(), principals().end(), [&](const std::string& name) {
-    return for_user ? name == principal : matches_pattern(name, principal);
-  });
-  if (!named) return denied("is for " + shown_list(principals()) + " and not for '" + escape(principal, kMaxShownName) + "'");
+  if (principals().empty())
+    return denied("names no principals, so it is nobody's; sign the key with -n NAME");
+  const bool named =
+      std::any_of(principals().begin(), principals().end(), [&](const std::string& name) {
+        return for_user ? name == principal : matches_pattern(name, principal);
+      });
+  if (!named)
+    return denied("is for " + shown_list(principals()) + " and not for '" +
+                  escape(principal, kMaxShownName) + "'");
   return {};
 }
 

@@ -82,8 +82,8 @@ Result<PublicKey> PublicKey::from_blob(ByteView blob) {
 
 Result<KeyLine> read_key_line(std::string_view line, std::size_t max) {
   if (line.size() > max)
-    return Error(Errc::bad_key,
-                 "a public key line must not be longer than " + std::to_string(max / 1024) + " KiB");
+    return Error(Errc::bad_key, "a public key line must not be longer than " +
+                                    std::to_string(max / 1024) + " KiB");
   while (!line.empty() && (is_blank(line.back()) || line.back() == '\n' || line.back() == '\r'))
     line.remove_suffix(1);
   while (!line.empty() && is_blank(line.front())) line.remove_prefix(1);

@@ -13,7 +13,8 @@ TimePoint now() noexcept {
 
 std::uint64_t unix_seconds() noexcept {
   const auto since = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(std::max<std::int64_t>(0, std::chrono::floor<std::chrono::seconds>(since).count()));
+  return static_cast<std::uint64_t>(
+      std::max<std::int64_t>(0, std::chrono::floor<std::chrono::seconds>(since).count()));
 }
 
 // --- Context ---

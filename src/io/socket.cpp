@@ -65,7 +65,9 @@ struct Network {
   in6_addr address{};
   unsigned bits = kAddressBits;  // of the address, from the left, that count
 
-  unsigned at(unsigned bit, const in6_addr& in) const { return in.s6_addr[bit / 8] >> (7 - bit % 8) & 1u; }
+  unsigned at(unsigned bit, const in6_addr& in) const {
+    return in.s6_addr[bit / 8] >> (7 - bit % 8) & 1u;
+  }
   bool has(const in6_addr& other) const {
     for (unsigned i = 0; i < bits; ++i)
       if (at(i, address) != at(i, other)) return false;
@@ -99,7 +101,9 @@ Result<bool> is_in_networks(const std::string& host, std::string_view networks) 
   while (true) {
     const auto comma = networks.find(',');
     const std::optional<Network> network = parse_network(networks.substr(0, comma));
-    if (!network) return Error(Errc::usage, "a list of networks has one that is none, or has bits beyond its length");
+    if (!network)
+      return Error(Errc::usage,
+                   "a list of networks has one that is none, or has bits beyond its length");
     found = found || (address && network->has(*address));
     if (comma == std::string_view::npos) return found;
     networks.remove_prefix(comma + 1);

@@ -101,11 +101,12 @@ Result<AuthStep> AuthClient::offer(const Identity& identity) {
   request.method = bound_ ? kMethodHostBound : kMethodPublicKey;
   request.has_signature = true;
   const std::string_view algorithm = algorithm_for(identity);
-  const std::string name = certified_ ? crypto::certificate_algorithm(algorithm) : std::string(algorithm);
+  const std::string name =
+      certified_ ? crypto::certificate_algorithm(algorithm) : std::string(algorithm);
   request.algorithm = name;
   request.key = certified_ ? identity.certificate->blob() : offered_.blob();
   request.host_key = host_key_;
-  Result<Bytes> signature = 
+  Result<Bytes> signature =
       identity.private_key.sign(algorithm, signed_request(session_id_, request));
   if (!signature) return signature.error();
   request.signature = *signature;

@@ -15,8 +15,8 @@ bool is_text(std::string_view s) {
                       [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
-/// What a request offers. Empty unless the algorithm is one that such a key, or such a certificate's
-/// key, signs with.
+/// What a request offers. Empty unless the algorithm is one that such a key, or such a
+/// certificate's key, signs with.
 struct Offer {
   crypto::PublicKey key;
   std::optional<crypto::Certificate> certificate;
@@ -142,7 +142,8 @@ Result<AuthStep> AuthServer::answer(bool accepted) {
     case Asked::nothing:
       return Error(Errc::usage, "an answer without a question");
     case Asked::offer:
-      step.send.push_back(write_pk_ok(algorithm_, certificate_ ? certificate_->blob() : key_.blob()));
+      step.send.push_back(
+          write_pk_ok(algorithm_, certificate_ ? certificate_->blob() : key_.blob()));
       break;
     case Asked::proof:
     case Asked::password:

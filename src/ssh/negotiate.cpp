@@ -43,14 +43,16 @@ bool can_show(const Config& config, std::string_view algorithm) {
   if (!crypto::is_certificate_algorithm(algorithm))
     return std::any_of(config.host_keys.begin(), config.host_keys.end(),
                        [&](const crypto::PrivateKey& key) { return signs(key.public_key()); });
-  return std::any_of(config.host_certificates.begin(), config.host_certificates.end(),
-                     [&](const crypto::Certificate& certificate) { return signs(certificate.key()); });
+  return std::any_of(
+      config.host_certificates.begin(), config.host_certificates.end(),
+      [&](const crypto::Certificate& certificate) { return signs(certificate.key()); });
 }
 
 /// Certificates first: who has one wants it to be looked at.
 Known host_key_algorithms() {
   Known names = crypto::certificate_algorithms();
-  names.insert(names.end(), crypto::signature_algorithms().begin(), crypto::signature_algorithms().end());
+  names.insert(names.end(), crypto::signature_algorithms().begin(),
+               crypto::signature_algorithms().end());
   return names;
 }
 

@@ -23,9 +23,12 @@ Result<void> check_host_certificates(const Config& config) {
       return Error(Errc::usage, "Config::host_certificates has two for one key");
   }
   for (const crypto::Certificate& certificate : config.host_certificates) {
-    const auto certified = [&](const crypto::PrivateKey& k) { return certificate.fits(k.public_key()); };
+    const auto certified = [&](const crypto::PrivateKey& k) {
+      return certificate.fits(k.public_key());
+    };
     if (std::none_of(config.host_keys.begin(), config.host_keys.end(), certified))
-      return Error(Errc::usage, "Config::host_certificates has one of a key that is not in host_keys");
+      return Error(Errc::usage,
+                   "Config::host_certificates has one of a key that is not in host_keys");
     if (certificate.type() != crypto::CertificateType::host)
       return Error(Errc::usage, "Config::host_certificates has a user's");
   }

@@ -66,13 +66,15 @@ TEST_F(SshKeygenCertificate, of_every_type_of_key_and_authority_is_read_whole) {
     EXPECT_EQ(made->serial(), 42u);
     EXPECT_EQ(made->key_id(), "alice's laptop");
     EXPECT_EQ(made->principals(), (std::vector<std::string>{"alice", "bob"}));
-    EXPECT_EQ(made->valid_before() - made->valid_after(), 315619200u);  // ten years, three of them leap years
+    EXPECT_EQ(made->valid_before() - made->valid_after(),
+              315619200u);  // ten years, three of them leap years
     ASSERT_NE(made->critical_option("force-command"), nullptr);
     EXPECT_EQ(made->critical_option("force-command")->text(), "echo");
     EXPECT_TRUE(made->has_extension("permit-port-forwarding"));
     EXPECT_FALSE(made->has_extension("permit-pty"));
     EXPECT_EQ(Certificate::from_text(made->text()).value(), *made);
-    EXPECT_EQ(plain_algorithm(made->text().substr(0, made->text().find(' '))), key_type_name(key.type()));
+    EXPECT_EQ(plain_algorithm(made->text().substr(0, made->text().find(' '))),
+              key_type_name(key.type()));
     EXPECT_TRUE(made->check(kNow, CertificateType::user, "bob"));
   }
 }
@@ -100,7 +102,9 @@ TEST_F(SshKeygenCertificate, is_taken_or_refused_for_alice_by_each_of_its_fields
       {"a shorter principal", {"-n", "alic"}, "not for 'alice'"},
       {"another case", {"-n", "Alice"}, "not for 'alice'"},
       {"a pattern is no user", {"-n", "*"}, "not for 'alice'"},
-      {"unknown critical option", {"-n", "alice", "-O", "critical:bogus@example.com=1"}, "'bogus@example.com'"},
+      {"unknown critical option",
+       {"-n", "alice", "-O", "critical:bogus@example.com=1"},
+       "'bogus@example.com'"},
       {"verify-required", {"-n", "alice", "-O", "verify-required"}, "verify-required"},
       {"force-command", {"-n", "alice", "-O", "force-command=echo"}, ""},
       {"source-address", {"-n", "alice", "-O", "source-address=10.0.0.0/8"}, ""},
@@ -151,7 +155,8 @@ TEST_F(SshKeygenCertificate, with_any_bit_changed_or_any_length_is_refused) {
 
 TEST_F(SshKeygenCertificate, that_we_make_is_one_that_it_reads) {
   const PrivateKey key = PrivateKey::generate().value(), ca = PrivateKey::generate().value();
-  folder_.write("ours-cert.pub", certify(key.public_key(), ca, {.extensions = {{"permit-pty", ""}}}).text() + "\n");
+  folder_.write("ours-cert.pub",
+                certify(key.public_key(), ca, {.extensions = {{"permit-pty", ""}}}).text() + "\n");
   const Ran ran = test::ssh_keygen(folder_, {"-L", "-f", folder_.file("ours-cert.pub")});
   EXPECT_EQ(ran.status, 0) << ran.output;
   EXPECT_NE(ran.output.find("\"made by the test\""), std::string::npos) << ran.output;
@@ -172,7 +177,8 @@ class MadeCertificate : public ::testing::Test {
 };
 
 TEST_F(MadeCertificate, signed_with_a_certificate_is_refused_whatever_that_one_says) {
-  EXPECT_NE(refusal({.authority = certificate_blob(ca_.public_key(), ca_)}).find("a plain key"), std::string::npos);
+  EXPECT_NE(refusal({.authority = certificate_blob(ca_.public_key(), ca_)}).find("a plain key"),
+            std::string::npos);
   Bytes only_the_name;
   wire::Writer(only_the_name).string(certificate_algorithm("ssh-ed25519"));
   EXPECT_NE(refusal({.authority = only_the_name}).find("a plain key"), std::string::npos);
@@ -180,13 +186,16 @@ TEST_F(MadeCertificate, signed_with_a_certificate_is_refused_whatever_that_one_s
 
 TEST_F(MadeCertificate, signed_by_another_key_than_it_says_is_refused) {
   const PrivateKey other = PrivateKey::generate().value();
-  EXPECT_NE(refusal({.authority = to_bytes(other.public_key().blob())}).find("does not verify"), std::string::npos);
+  EXPECT_NE(refusal({.authority = to_bytes(other.public_key().blob())}).find("does not verify"),
+            std::string::npos);
   const PrivateKey p256 = PrivateKey::generate(KeyType::ecdsa_p256).value();
-  EXPECT_NE(refusal({.authority = to_bytes(p256.public_key().blob())}).find("may not use"), std::string::npos);
+  EXPECT_NE(refusal({.authority = to_bytes(p256.public_key().blob())}).find("may not use"),
+            std::string::npos);
 }
 
 TEST_F(MadeCertificate, is_neither_for_a_user_nor_for_a_host) {
-  for (const std::uint32_t type : {0u, 3u, 0xffffffffu}) EXPECT_NE(refusal({.type = type}).find("neither"), std::string::npos);
+  for (const std::uint32_t type : {0u, 3u, 0xffffffffu})
+    EXPECT_NE(refusal({.type = type}).find("neither"), std::string::npos);
 }
 
 TEST_F(MadeCertificate, keeps_to_the_limits_of_principals_options_and_size) {
@@ -195,14 +204,16 @@ TEST_F(MadeCertificate, keeps_to_the_limits_of_principals_options_and_size) {
   principals.emplace_back("alice");
   EXPECT_NE(refusal({.principals = principals}).find("256 principals"), std::string::npos);
   std::vector<std::pair<std::string, std::string>> options;
-  for (std::size_t i = 0; i < kMaxCertificateOptions; ++i) options.emplace_back(std::to_string(1000 + i), "");
+  for (std::size_t i = 0; i < kMaxCertificateOptions; ++i)
+    options.emplace_back(std::to_string(1000 + i), "");
   EXPECT_TRUE(parse({.extensions = options}));
   options.emplace_back("2000", "");
   EXPECT_NE(refusal({.extensions = options}).find("256 options"), std::string::npos);
   EXPECT_NE(refusal({.critical_options = options}).find("256 options"), std::string::npos);
   const std::size_t rest = certificate_blob(key_.public_key(), ca_, {.key_id = ""}).size();
   EXPECT_TRUE(parse({.key_id = std::string(kMaxCertificateSize - rest, 'x')}));
-  EXPECT_NE(refusal({.key_id = std::string(kMaxCertificateSize - rest + 1, 'x')}).find("64 KiB"), std::string::npos);
+  EXPECT_NE(refusal({.key_id = std::string(kMaxCertificateSize - rest + 1, 'x')}).find("64 KiB"),
+            std::string::npos);
 }
 
 TEST_F(MadeCertificate, has_its_options_in_order_and_each_once) {
@@ -217,13 +228,17 @@ TEST_F(MadeCertificate, has_its_options_in_order_and_each_once) {
 
 TEST_F(MadeCertificate, is_valid_from_its_first_second_to_the_one_before_its_last) {
   const Certificate made = parse({.valid_after = 1000, .valid_before = 2000}).value();
-  const auto valid = [&](std::uint64_t now) { return made.check(now, CertificateType::user, "alice").has_value(); };
+  const auto valid = [&](std::uint64_t now) {
+    return made.check(now, CertificateType::user, "alice").has_value();
+  };
   EXPECT_FALSE(valid(999));
   EXPECT_TRUE(valid(1000));
   EXPECT_TRUE(valid(1999));
   EXPECT_FALSE(valid(2000));
   const Result<void> late = made.check(1'000'000'000, CertificateType::user, "alice");
-  EXPECT_NE(late.error().message().find("until 1970-01-01 00:33:20 UTC, and it is 2001-09-09 01:46:40 UTC"), std::string::npos)
+  EXPECT_NE(late.error().message().find(
+                "until 1970-01-01 00:33:20 UTC, and it is 2001-09-09 01:46:40 UTC"),
+            std::string::npos)
       << late.error().message();
   const Certificate never = parse({.valid_after = ~std::uint64_t(0)}).value();
   EXPECT_FALSE(never.check(kNow, CertificateType::user, "alice"));
@@ -242,7 +257,9 @@ TEST_F(MadeCertificate, of_a_host_takes_patterns_and_no_critical_option) {
 }
 
 TEST_F(MadeCertificate, has_a_known_critical_option_without_the_text_it_needs) {
-  EXPECT_FALSE(parse({.critical_options = {{"force-command", ""}}}).value().check(kNow, CertificateType::user, "alice"));
+  EXPECT_FALSE(parse({.critical_options = {{"force-command", ""}}})
+                   .value()
+                   .check(kNow, CertificateType::user, "alice"));
 }
 
 TEST_F(MadeCertificate, shows_nothing_of_what_others_wrote_unescaped) {

@@ -31,7 +31,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(entry.comment.size() < line.size());
     // A line that holds a quote before its key restricts the names or the principals.
     const std::string_view before = line.substr(0, line.find(key.substr(key.find(' ') + 1)));
-    require((entry.names.empty() && entry.principals.empty()) == (before.find('"') == std::string_view::npos));
+    require((entry.names.empty() && entry.principals.empty()) ==
+            (before.find('"') == std::string_view::npos));
     for (const std::string& name : entry.names) require(!name.empty() && name != "!");
     if (entry.names.empty()) require(AuthorizedKeys::allows_name(entry, "anyone"));
   }

@@ -46,8 +46,9 @@ TEST(Networks, have_the_addresses_whose_first_bits_are_theirs) {
 }
 
 TEST(Networks, that_are_malformed_spoil_the_whole_list) {
-  for (const char* networks : {"", ",", "10.0.0.0/8,", "10.0.0.0/33", "::/129", "10.0.0.1/8", "2001:db8::1/32", "10.0.0.0/", "10.0.0.0/-1",
-                               "10.0.0.0/8x", "!10.0.0.0/8", "10.*", "localhost", "10.0.0.1,bogus"})
+  for (const char* networks : {"", ",", "10.0.0.0/8,", "10.0.0.0/33", "::/129", "10.0.0.1/8",
+                               "2001:db8::1/32", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/8x",
+                               "!10.0.0.0/8", "10.*", "localhost", "10.0.0.1,bogus"})
     EXPECT_FALSE(is_in_networks("10.0.0.1", networks)) << networks;
 }
 

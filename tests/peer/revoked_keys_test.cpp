@@ -38,7 +38,8 @@ class SshKeygenKrl : public ::testing::Test {
   RevokedKeys krl(const std::string& specification) {
     folder_.write("spec", specification);
     const crypto::test::Ran ran = crypto::test::ssh_keygen(
-        folder_, {"-k", "-f", folder_.file("krl"), "-s", folder_.file("ca.pub"), folder_.file("spec")});
+        folder_,
+        {"-k", "-f", folder_.file("krl"), "-s", folder_.file("ca.pub"), folder_.file("spec")});
     EXPECT_EQ(ran.status, 0) << ran.output;
     file_ = folder_.read("krl");
     Result<RevokedKeys> read = RevokedKeys::parse(file_);
@@ -51,14 +52,19 @@ class SshKeygenKrl : public ::testing::Test {
 
 TEST_F(SshKeygenKrl, revokes_single_serials_ranges_and_bitmaps_of_them) {
   std::string spec = "serial: 7\nserial: 1000-2000\n";
-  for (int serial = 10'000; serial < 30'000; serial += 2) spec += "serial: " + std::to_string(serial) + "\n";
+  for (int serial = 10'000; serial < 30'000; serial += 2)
+    spec += "serial: " + std::to_string(serial) + "\n";
   const RevokedKeys revoked = krl(spec);
-  EXPECT_LT(file_.size(), 20'000u) << "they should be in a bitmap, longer than wire::Reader's mpint";
-  for (const std::uint64_t serial : {7u, 1000u, 1500u, 2000u, 10'000u, 10'002u, 20'000u, 29'998u}) EXPECT_TRUE(revoked.has(certificate(serial))) << serial;
-  for (const std::uint64_t serial : {0u, 6u, 8u, 999u, 2001u, 9'999u, 10'001u, 29'999u, 30'000u}) EXPECT_FALSE(revoked.has(certificate(serial))) << serial;
+  EXPECT_LT(file_.size(), 20'000u)
+      << "they should be in a bitmap, longer than wire::Reader's mpint";
+  for (const std::uint64_t serial : {7u, 1000u, 1500u, 2000u, 10'000u, 10'002u, 20'000u, 29'998u})
+    EXPECT_TRUE(revoked.has(certificate(serial))) << serial;
+  for (const std::uint64_t serial : {0u, 6u, 8u, 999u, 2001u, 9'999u, 10'001u, 29'999u, 30'000u})
+    EXPECT_FALSE(revoked.has(certificate(serial))) << serial;
   EXPECT_FALSE(revoked.has(certificate(~std::uint64_t(0))));
   EXPECT_FALSE(revoked.has(key()));
-  const Certificate of_another = certify(key(), crypto::PrivateKey::generate().value(), {.serial = 7});
+  const Certificate of_another =
+      certify(key(), crypto::PrivateKey::generate().value(), {.serial = 7});
   EXPECT_FALSE(revoked.has(of_another)) << "serials are an authority's own";
 }
 
@@ -75,20 +81,25 @@ TEST_F(SshKeygenKrl, revokes_keys_themselves_and_by_both_digests) {
     const RevokedKeys revoked = krl(how + text(1) + "\n");
     EXPECT_TRUE(revoked.has(key(1)));
     EXPECT_FALSE(revoked.has(key(2)));
-    EXPECT_TRUE(revoked.has(certify(key(1), authority()))) << "a certificate does not help a revoked key";
+    EXPECT_TRUE(revoked.has(certify(key(1), authority())))
+        << "a certificate does not help a revoked key";
     EXPECT_FALSE(revoked.has(certify(key(2), authority())));
     const RevokedKeys without_authority = krl(how + authority().public_key().text() + "\n");
-    EXPECT_TRUE(without_authority.has(certify(key(2), authority()))) << "nor does a revoked authority's word";
+    EXPECT_TRUE(without_authority.has(certify(key(2), authority())))
+        << "nor does a revoked authority's word";
   }
 }
 
 TEST_F(SshKeygenKrl, is_read_whole_or_not_at_all) {
-  krl("serial: 7\nserial: 100-200\nid: x\nkey: " + text(1) + "\nsha1: " + text(2) + "\nsha256: " + text(3) + "\n");
+  krl("serial: 7\nserial: 100-200\nid: x\nkey: " + text(1) + "\nsha1: " + text(2) +
+      "\nsha256: " + text(3) + "\n");
   std::size_t read = 0;
-  for (std::size_t size = 8; size < file_.size(); ++size) read += RevokedKeys::parse(std::string_view(file_).substr(0, size)).has_value();
+  for (std::size_t size = 8; size < file_.size(); ++size)
+    read += RevokedKeys::parse(std::string_view(file_).substr(0, size)).has_value();
   EXPECT_LE(read, 5u) << "only where a section ends";
   EXPECT_FALSE(RevokedKeys::parse(file_ + "x"));
-  EXPECT_FALSE(RevokedKeys::parse(file_ + std::string("\x06\0\0\0\0", 5))) << "a section of an unknown kind";
+  EXPECT_FALSE(RevokedKeys::parse(file_ + std::string("\x06\0\0\0\0", 5)))
+      << "a section of an unknown kind";
   EXPECT_FALSE(RevokedKeys::parse(file_ + std::string("\x04\0\0\0\0\0\0\0\0", 9))) << "a signature";
   std::string other = file_;
   other[11] = 2;
@@ -99,7 +110,14 @@ TEST_F(SshKeygenKrl, is_read_whole_or_not_at_all) {
 std::string list_with(std::uint8_t type, ByteView part) {
   Bytes section, out;
   wire::Writer(section).string("").string("").u8(type).string(part);
-  wire::Writer(out).bytes(as_bytes(std::string_view("SSHKRL\n\0", 8))).u32(1).u64(1).u64(0).u64(0).string("").string("");
+  wire::Writer(out)
+      .bytes(as_bytes(std::string_view("SSHKRL\n\0", 8)))
+      .u32(1)
+      .u64(1)
+      .u64(0)
+      .u64(0)
+      .string("")
+      .string("");
   wire::Writer(out).u8(1).string(ByteView(section));
   return to_string(ByteView(out));
 }
@@ -120,7 +138,8 @@ TEST(RevokedKeys, may_be_about_the_certificates_of_any_authority) {
   const RevokedKeys revoked = RevokedKeys::parse(list_with(0x23, ids)).value();
   for (const char* id : {"lost", "stolen"}) {
     EXPECT_TRUE(revoked.has(certificate(1, id)));
-    EXPECT_TRUE(revoked.has(certify(key(), crypto::PrivateKey::generate().value(), {.key_id = id})));
+    EXPECT_TRUE(
+        revoked.has(certify(key(), crypto::PrivateKey::generate().value(), {.key_id = id})));
   }
   EXPECT_FALSE(revoked.has(certificate(1, "found")));
 }
@@ -131,7 +150,8 @@ TEST(RevokedKeys, refuses_parts_that_make_no_sense) {
   EXPECT_FALSE(RevokedKeys::parse(list_with(0x21, range(6, 5))));
   EXPECT_FALSE(RevokedKeys::parse(list_with(0x21, Bytes(15))));
   EXPECT_FALSE(RevokedKeys::parse(list_with(0x20, Bytes(9))));
-  const RevokedKeys high = RevokedKeys::parse(list_with(0x22, bitmap(kMost - 7, {std::byte{0x41}}))).value();
+  const RevokedKeys high =
+      RevokedKeys::parse(list_with(0x22, bitmap(kMost - 7, {std::byte{0x41}}))).value();
   EXPECT_TRUE(high.has(certificate(kMost - 7)));
   EXPECT_TRUE(high.has(certificate(kMost - 1)));
   EXPECT_FALSE(high.has(certificate(kMost)));
@@ -145,7 +165,8 @@ TEST(RevokedKeys, refuses_parts_that_make_no_sense) {
 TEST(RevokedKeys, reads_a_plain_list_of_keys_of_whatever_type) {
   Bytes token;
   wire::Writer(token).string("sk-ssh-ed25519@openssh.com").string("a key").string("ssh:");
-  const std::string list = "# lost\n\n" + text(1) + " a comment\r\n" + certify(key(2), authority()).text() + "\n" +
+  const std::string list = "# lost\n\n" + text(1) + " a comment\r\n" +
+                           certify(key(2), authority()).text() + "\n" +
                            "sk-ssh-ed25519@openssh.com " + base64_encode(token) + "\n";
   const RevokedKeys revoked = RevokedKeys::parse(list).value();
   EXPECT_TRUE(revoked.has(key(1)));

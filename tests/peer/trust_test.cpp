@@ -173,7 +173,8 @@ TEST(KnownHosts, takes_the_key_of_an_authority_for_nobody_s) {
   EXPECT_EQ(hosts.check_authority("h", 22, key()).verdict, Verdict::known);
   EXPECT_EQ(hosts.check_authority("h", 22, key(1)).verdict, Verdict::unknown);
   EXPECT_THAT(hosts.problems(), IsEmpty());
-  EXPECT_EQ(authority("h " + text() + "\n", "h"), Verdict::unknown) << "nor a host's key for an authority";
+  EXPECT_EQ(authority("h " + text() + "\n", "h"), Verdict::unknown)
+      << "nor a host's key for an authority";
 }
 
 TEST(KnownHosts, knows_an_authority_for_the_hosts_of_its_patterns_on_every_port) {
@@ -188,15 +189,20 @@ TEST(KnownHosts, knows_an_authority_for_the_hosts_of_its_patterns_on_every_port)
   }
   EXPECT_EQ(authority("@cert-authority [h]:2222 " + text() + "\n", "h", 2222), Verdict::known);
   EXPECT_EQ(authority("@cert-authority [h]:2222 " + text() + "\n", "h", 22), Verdict::unknown);
-  EXPECT_EQ(authority("@cert-authority *,!h " + text() + "\n", "h", 2222), Verdict::unknown) << "the exception holds on every port";
+  EXPECT_EQ(authority("@cert-authority *,!h " + text() + "\n", "h", 2222), Verdict::unknown)
+      << "the exception holds on every port";
   EXPECT_EQ(authority("@cert-authority *,![h]:2222 " + text() + "\n", "h", 2222), Verdict::unknown);
-  EXPECT_EQ(authority("@cert-authority " + hashed("h") + " " + text() + "\n", "h", 2222), Verdict::known);
-  EXPECT_EQ(authority("@cert-authority " + hashed("h") + " " + text() + "\n", "g"), Verdict::unknown);
+  EXPECT_EQ(authority("@cert-authority " + hashed("h") + " " + text() + "\n", "h", 2222),
+            Verdict::known);
+  EXPECT_EQ(authority("@cert-authority " + hashed("h") + " " + text() + "\n", "g"),
+            Verdict::unknown);
 }
 
 TEST(KnownHosts, believes_no_authority_that_is_revoked_wherever_the_line_stands) {
-  const std::string known = "@cert-authority * " + text() + "\n", cut = text().substr(0, text().size() - 4);
-  for (const std::string& revoked : {"@revoked h " + text() + "\n", "@revoked * " + cut + "\n", "@revoked |1|x|y " + text() + "\n"}) {
+  const std::string known = "@cert-authority * " + text() + "\n",
+                    cut = text().substr(0, text().size() - 4);
+  for (const std::string& revoked : {"@revoked h " + text() + "\n", "@revoked * " + cut + "\n",
+                                     "@revoked |1|x|y " + text() + "\n"}) {
     EXPECT_EQ(authority(known + revoked, "h", 2222), Verdict::revoked) << revoked;
     EXPECT_EQ(authority(revoked + known, "h"), Verdict::revoked) << revoked;
   }
@@ -419,13 +425,15 @@ TEST(AuthorizedKeys, refuses_options_that_do_not_parse) {
   expect_refused("cert-authority,principals=a " + text(), "not in quotes");
   expect_refused("cert-authority,principals=\"a\",principals=\"b\" " + text(), "twice");
   for (const char* value : {"", ",", "a,", ",a", "a,,b"})
-    expect_refused("cert-authority,principals=\"" + std::string(value) + "\" " + text(), "principal");
+    expect_refused("cert-authority,principals=\"" + std::string(value) + "\" " + text(),
+                   "principal");
   expect_refused("restrict , name=\"a\" " + text(), "");
 }
 
 TEST(AuthorizedKeys, keeps_authorities_apart_from_keys_that_are_somebody_s) {
-  const AuthorizedKeys keys = AuthorizedKeys::parse("principals=\"a,b c\",cert-authority,name=\"x*\" " + text() + "\n" + text(1) +
-                                                    "\ncert-authority " + text(1) + "\n");
+  const AuthorizedKeys keys =
+      AuthorizedKeys::parse("principals=\"a,b c\",cert-authority,name=\"x*\" " + text() + "\n" +
+                            text(1) + "\ncert-authority " + text(1) + "\n");
   EXPECT_THAT(keys.problems(), IsEmpty());
   EXPECT_EQ(keys.find(key()), nullptr);
   const AuthorizedKeys::Entry* entry = keys.find_authority(key());
@@ -434,8 +442,8 @@ TEST(AuthorizedKeys, keeps_authorities_apart_from_keys_that_are_somebody_s) {
   EXPECT_TRUE(AuthorizedKeys::allows_name(*entry, "xyz"));
   EXPECT_EQ(keys.find(key(1))->line, 2u) << "a key may be both";
   EXPECT_EQ(keys.find_authority(key(1))->line, 3u);
-  const AuthorizedKeys twice =
-      AuthorizedKeys::parse("cert-authority " + text() + "\ncert-authority,principals=\"a\" " + text() + "\n");
+  const AuthorizedKeys twice = AuthorizedKeys::parse(
+      "cert-authority " + text() + "\ncert-authority,principals=\"a\" " + text() + "\n");
   EXPECT_THAT(twice.find_authority(key())->principals, IsEmpty());
   EXPECT_THAT(twice.problems(), ElementsAre(HasSubstr("other names or principals")));
 }

@@ -1,4 +1,5 @@
-// Certificates in the key exchange and in authentication: what is offered, what is shown, what is signed.
+// Certificates in the key exchange and in authentication: what is offered, what is shown, what is
+// signed.
 #include "support/certificates.hpp"
 #include "support/raw_peer.hpp"
 
@@ -18,12 +19,13 @@ using testing::server_config;
 using testing::test_key;
 using testing::TransportPair;
 
-const std::pair<KeyType, std::string> kKinds[] = {{KeyType::ed25519, "ssh-ed25519-cert-v01@openssh.com"},
-                                                  {KeyType::ecdsa_p256, "ecdsa-sha2-nistp256-cert-v01@openssh.com"},
-                                                  {KeyType::ecdsa_p384, "ecdsa-sha2-nistp384-cert-v01@openssh.com"},
-                                                  {KeyType::ecdsa_p521, "ecdsa-sha2-nistp521-cert-v01@openssh.com"},
-                                                  {KeyType::rsa, "rsa-sha2-512-cert-v01@openssh.com"},
-                                                  {KeyType::rsa, "rsa-sha2-256-cert-v01@openssh.com"}};
+const std::pair<KeyType, std::string> kKinds[] = {
+    {KeyType::ed25519, "ssh-ed25519-cert-v01@openssh.com"},
+    {KeyType::ecdsa_p256, "ecdsa-sha2-nistp256-cert-v01@openssh.com"},
+    {KeyType::ecdsa_p384, "ecdsa-sha2-nistp384-cert-v01@openssh.com"},
+    {KeyType::ecdsa_p521, "ecdsa-sha2-nistp521-cert-v01@openssh.com"},
+    {KeyType::rsa, "rsa-sha2-512-cert-v01@openssh.com"},
+    {KeyType::rsa, "rsa-sha2-256-cert-v01@openssh.com"}};
 
 const crypto::PrivateKey& authority() {
   static const crypto::PrivateKey key = crypto::PrivateKey::generate().value();
@@ -46,7 +48,8 @@ Config judging_client() {
 Config certified_client(KeyType type = KeyType::ed25519) {
   Config config = client_config();
   config.identities = {Identity(test_key(type))};
-  config.identities[0].certificate = certify(test_key(type).public_key(), authority(), {.principals = {"ada"}});
+  config.identities[0].certificate =
+      certify(test_key(type).public_key(), authority(), {.principals = {"ada"}});
   return config;
 }
 
@@ -71,7 +74,8 @@ TEST(HostCertificate, of_every_kind_is_shown_hashed_and_kept_through_rekeys) {
   }
 }
 
-TEST(HostCertificate, comes_first_with_a_client_that_judges_authorities_and_not_at_all_with_one_that_does_not) {
+TEST(HostCertificate,
+     comes_first_with_a_client_that_judges_authorities_and_not_at_all_with_one_that_does_not) {
   TransportPair judging(judging_client(), certified_server());
   judging.drive();
   EXPECT_EQ(judging.client.transport.info().host_key, kKinds[0].second);
@@ -88,10 +92,12 @@ TEST(HostCertificate, comes_first_with_a_client_that_judges_authorities_and_not_
 TEST(HostCertificate, names_are_offered_by_a_server_only_for_what_is_certified) {
   Config server = certified_server();
   server.host_keys.push_back(test_key(KeyType::rsa));
-  const std::vector<std::string> expected = {kKinds[0].second, "ssh-ed25519", "rsa-sha2-512", "rsa-sha2-256"};
+  const std::vector<std::string> expected = {kKinds[0].second, "ssh-ed25519", "rsa-sha2-512",
+                                             "rsa-sha2-256"};
   EXPECT_EQ(make_proposal(Role::server, server).value().host_keys, expected);
   EXPECT_EQ(make_proposal(Role::client, client_config()).value().host_keys.front(), "ssh-ed25519");
-  EXPECT_EQ(make_proposal(Role::client, judging_client()).value().host_keys.front(), kKinds[0].second);
+  EXPECT_EQ(make_proposal(Role::client, judging_client()).value().host_keys.front(),
+            kKinds[0].second);
   server.algorithms.host_keys = {"rsa-sha2-256-cert-v01@openssh.com"};
   EXPECT_FALSE(make_proposal(Role::server, server));
 }
@@ -121,7 +127,8 @@ TEST(HostCertificate, that_does_not_fit_is_a_mistake_of_ours) {
   EXPECT_FALSE(made(Role::client, host));
 }
 
-/// A raw server shows `blob` where `name` was agreed on, and is left before its signature is looked at.
+/// A raw server shows `blob` where `name` was agreed on, and is left before its signature is looked
+/// at.
 void expect_refused_host(const std::string& name, const Bytes& blob, std::string_view words) {
   SCOPED_TRACE(words);
   Config client = judging_client();
@@ -143,9 +150,12 @@ TEST(HostCertificate, a12_and_plain_key_do_not_stand_for_each_other) {
   const crypto::PublicKey& key = test_key(KeyType::ed25519).public_key();
   const std::string name = kKinds[0].second;
   expect_refused_host(name, to_bytes(key.blob()), "must end in -cert-v01@openssh.com");
-  expect_refused_host("ssh-ed25519", to_bytes(host_certificate().blob()), "a type that is not supported");
-  expect_refused_host(name, to_bytes(host_certificate(KeyType::ecdsa_p256).blob()), "not of the type");
-  expect_refused_host(name, certificate_blob(key, authority(), {.type = 3}), "neither a user nor a host");
+  expect_refused_host("ssh-ed25519", to_bytes(host_certificate().blob()),
+                      "a type that is not supported");
+  expect_refused_host(name, to_bytes(host_certificate(KeyType::ecdsa_p256).blob()),
+                      "not of the type");
+  expect_refused_host(name, certificate_blob(key, authority(), {.type = 3}),
+                      "neither a user nor a host");
 }
 
 TEST(HostCertificate, a12_name_with_a_plain_key_is_refused_though_everything_is_signed_well) {
@@ -159,8 +169,8 @@ TEST(HostCertificate, a12_name_with_a_plain_key_is_refused_though_everything_is_
 TEST(HostCertificate, a19_another_one_of_the_same_key_in_a_later_exchange_is_reason_9) {
   RawPeer peer(Role::server, certified_server(), judging_client());
   peer.reach(State::open);
-  const Certificate other =
-      certify(test_key(KeyType::ed25519).public_key(), authority(), {.type = 2, .serial = 8, .principals = {"host"}});
+  const Certificate other = certify(test_key(KeyType::ed25519).public_key(), authority(),
+                                    {.type = 2, .serial = 8, .principals = {"host"}});
   peer.config.host_certificates = {other};
   peer.exchange();
   EXPECT_FALSE(peer.is_live());
@@ -173,7 +183,8 @@ TEST(HostCertificate, is_what_a_host_bound_request_names) {
   peer.send(write_text_message(kMsgServiceRequest, kServiceAuth));
   ASSERT_EQ(peer.host_key, to_bytes(host_certificate().blob()));
   const Bytes plain = to_bytes(test_key(KeyType::ed25519).public_key().blob());
-  peer.send(peer.publickey_request([&](UserauthRequest& r) { r.method = kMethodHostBound, r.host_key = plain; }));
+  peer.send(peer.publickey_request(
+      [&](UserauthRequest& r) { r.method = kMethodHostBound, r.host_key = plain; }));
   EXPECT_FALSE(peer.engine.authenticated);
   EXPECT_EQ(peer.count(kMsgUserauthFailure), 1u);
   peer.send(peer.publickey_request([](UserauthRequest& r) { r.method = kMethodHostBound; }));
@@ -207,7 +218,8 @@ TEST(UserCertificate, of_every_kind_is_offered_first_and_authenticates) {
 TEST(UserCertificate, that_is_refused_is_followed_by_its_key_and_that_by_the_next_identity) {
   Config client = certified_client();
   client.identities.emplace_back(test_key(KeyType::ecdsa_p256));
-  client.identities[1].certificate = certify(test_key(KeyType::ecdsa_p256).public_key(), authority());
+  client.identities[1].certificate =
+      certify(test_key(KeyType::ecdsa_p256).public_key(), authority());
   client.identities.emplace_back(test_key(KeyType::ecdsa_p384));
   TransportPair pair(std::move(client), server_config());
   std::vector<std::pair<KeyType, bool>> asked;
@@ -255,13 +267,15 @@ TEST(UserCertificate, a12_name_blob_and_signature_have_to_agree) {
   for (const auto& [algorithm, blob] : requests) {
     SCOPED_TRACE(algorithm);
     auto peer = at_requests();
-    peer->send(peer->publickey_request([&](UserauthRequest& r) { r.algorithm = algorithm, r.key = blob; }));
+    peer->send(peer->publickey_request(
+        [&](UserauthRequest& r) { r.algorithm = algorithm, r.key = blob; }));
     EXPECT_TRUE(peer->is_live());
     EXPECT_TRUE(peer->received(kMsgUserauthFailure));
     EXPECT_FALSE(peer->engine.has("key_verified"));
   }
   auto peer = at_requests();
-  peer->send(peer->publickey_request([&](UserauthRequest& r) { r.algorithm = name, r.key = good; }));
+  peer->send(
+      peer->publickey_request([&](UserauthRequest& r) { r.algorithm = name, r.key = good; }));
   EXPECT_TRUE(peer->engine.authenticated);
 }
 
@@ -316,7 +330,8 @@ TEST(UserCertificate, a11_of_an_earlier_request_does_not_stay_with_a_later_one) 
   auto peer = at_requests();
   peer->engine.key_answer = [](const KeyVerified& e) { return !e.certificate; };
   const Bytes blob = certificate_blob(test_key(KeyType::ed25519).public_key(), authority());
-  peer->send(peer->publickey_request([&](UserauthRequest& r) { r.algorithm = kKinds[0].second, r.key = blob; }));
+  peer->send(peer->publickey_request(
+      [&](UserauthRequest& r) { r.algorithm = kKinds[0].second, r.key = blob; }));
   EXPECT_FALSE(peer->engine.authenticated);
   peer->send(peer->publickey_request());
   ASSERT_TRUE(peer->engine.authenticated);

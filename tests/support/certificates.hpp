@@ -49,12 +49,14 @@ inline Bytes certificate_blob(const crypto::PublicKey& key, const crypto::Privat
   to.string("");
   to.string(fields.authority.empty() ? authority.public_key().blob() : ByteView(fields.authority));
   std::string algorithm = fields.signature_algorithm;
-  if (algorithm.empty()) algorithm = crypto::signature_algorithms(authority.public_key().type()).front();
+  if (algorithm.empty())
+    algorithm = crypto::signature_algorithms(authority.public_key().type()).front();
   to.string(ByteView(authority.sign(algorithm, out).value()));
   return out;
 }
 
-inline crypto::Certificate certify(const crypto::PublicKey& key, const crypto::PrivateKey& authority,
+inline crypto::Certificate certify(const crypto::PublicKey& key,
+                                   const crypto::PrivateKey& authority,
                                    const CertificateFields& fields = {}) {
   return crypto::Certificate::from_blob(certificate_blob(key, authority, fields)).value();
 }

@@ -74,8 +74,8 @@ struct Config {
 
   // server
   std::vector<crypto::PrivateKey> host_keys;  ///< at most one a type; at least one
-  /// Shown to clients that want certificates. Each is a host's and fits one of host_keys; at most one
-  /// a key. Whether it is valid now is the client's to say.
+  /// Shown to clients that want certificates. Each is a host's and fits one of host_keys; at most
+  /// one a key. Whether it is valid now is the client's to say.
   std::vector<crypto::Certificate> host_certificates;
   bool offer_password = false;                ///< accept password attempts (as questions)
   std::string banner;                         ///< SSH_MSG_USERAUTH_BANNER before the first answer
