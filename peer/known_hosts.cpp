@@ -185,8 +185,9 @@ KnownHosts::Answer KnownHosts::check_authority(std::string_view host, std::uint1
 
 bool KnownHosts::has_authority(std::string_view host, std::uint16_t port) const {
   return std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+    if (!entry.authority) return false;
     const Result<bool> named = covers(entry, host, port);
-    return entry.authority && (!named || *named);
+    return !named || *named;
   });
 }
 

@@ -81,7 +81,7 @@ Result<bool> Peer::Impl::judge_host_key(Connection& connection, const Credential
   const Trust& trust = options.trust;
   const Endpoint endpoint(connection.settings().endpoint);
   if (Result<void> good = judge_revocation(shown); !good)
-    return Error(Errc::host_key_mismatch, "of " + endpoint.text() + ": " + good.error().message());
+    return Error(Errc::host_key_mismatch, endpoint.text() + ": " + good.error().message());
   if (trust.host_keys == Trust::HostKeys::any_insecure) return false;
   const Result<KnownHosts> known = known_hosts();
   if (!known) return known.error();

@@ -85,10 +85,13 @@ std::string shown_time(std::uint64_t seconds) {
 }
 
 std::string shown_list(const std::vector<std::string>& names) {
+  constexpr std::size_t kEnough = 256;
   std::string out;
-  for (const std::string& name : names)
+  for (const std::string& name : names) {
+    if (out.size() > kEnough) return out + ", ...";
     out += (out.empty() ? "" : ", ") + escape(name, kMaxShownName);
-  return out.size() > 256 ? out.substr(0, 256) + "..." : out;
+  }
+  return out;
 }
 
 }  // namespace

@@ -262,6 +262,15 @@ TEST_F(MadeCertificate, has_a_known_critical_option_without_the_text_it_needs) {
                    .check(kNow, CertificateType::user, "alice"));
 }
 
+TEST_F(MadeCertificate, shows_many_principals_in_part) {
+  const std::vector<std::string> names(200, "\xc3\xa4\xc3\xb6\xc3\xbc");
+  const Certificate made = parse({.principals = names}).value();
+  const std::string words = made.check(kNow, CertificateType::user, "alice").error().message();
+  EXPECT_LT(words.size(), 600u);
+  EXPECT_NE(words.find("..."), std::string::npos);
+  EXPECT_EQ(escape(words), words);
+}
+
 TEST_F(MadeCertificate, shows_nothing_of_what_others_wrote_unescaped) {
   const Certificate made = parse({.key_id = "\x1b[31mred", .principals = {"\x07"}}).value();
   const std::string words = made.check(kNow, CertificateType::user, "a\nb").error().message();

@@ -195,10 +195,10 @@ TEST(OpenSshClientCertificate, of_our_host_for_another_name_or_revoked_is_refuse
 Result<PeerInfo> connect_with(Authority& authority, KeyType type, const Words& certificate,
                               const std::string& more = {}) {
   const crypto::PrivateKey user = new_key(type);
-  Sshd sshd(new_key(), user,
-            "TrustedUserCAKeys " + authority.file("ca.pub") + "\nAuthorizedKeysFile none\n" + more);
+  Sshd sshd(new_key(), new_key(), "TrustedUserCAKeys " + authority.file("ca.pub") + "\n" + more);
   if (!sshd.is_up()) return Error(Errc::usage, "no sshd: " + sshd.errors());
   OurClient::Setup setup = sshd.client();
+  setup.key = user;
   setup.change = [&](PeerOptions& options) {
     options.identity_certificate_files = {authority.sign("user", user.public_key(), certificate)};
   };

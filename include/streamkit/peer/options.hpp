@@ -24,7 +24,8 @@ struct Trust {
   /// read anew for each authentication. A certificate lets in who claims one of its principals as name.
   std::string user_ca_file;
   std::vector<crypto::PublicKey> authorized_keys;
-  /// May this key come in under this name? Called on the Context, once per verified or offered key.
+  /// May this key come in under this name? Called on the Context, once per verified or offered key; not
+  /// asked about keys that come with a certificate.
   std::function<bool(const std::string& name, const crypto::PublicKey& key)> public_key;
   /// May this name come in with this password? Set: passwords are offered to clients.
   std::function<bool(const std::string& name, std::string_view password)> password;
