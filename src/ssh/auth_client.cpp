@@ -68,8 +68,9 @@ std::string_view AuthClient::algorithm_for(const Identity& identity) const {
 Result<AuthStep> AuthClient::next() {
   if (is_allowed(kMethodPublicKey) && next_identity_ < config_->identities.size()) {
     const Identity& identity = config_->identities[next_identity_];
-    certified_ = identity.certificate && !certified_;
-    if (!certified_) ++next_identity_;
+    const bool was_certified = std::exchange(offered_certificate_, {}).has_value();
+    if (!was_certified) offered_certificate_ = identity.certificate;
+    if (!offered_certificate_) ++next_identity_;
     return offer(identity);
   }
   AuthStep step;
@@ -102,9 +103,9 @@ Result<AuthStep> AuthClient::offer(const Identity& identity) {
   request.has_signature = true;
   const std::string_view algorithm = algorithm_for(identity);
   const std::string name =
-      certified_ ? crypto::certificate_algorithm(algorithm) : std::string(algorithm);
+      offered_certificate_ ? crypto::certificate_algorithm(algorithm) : std::string(algorithm);
   request.algorithm = name;
-  request.key = certified_ ? identity.certificate->blob() : offered_.blob();
+  request.key = offered_certificate_ ? offered_certificate_->blob() : offered_.blob();
   request.host_key = host_key_;
   Result<Bytes> signature =
       identity.private_key.sign(algorithm, signed_request(session_id_, request));
@@ -142,7 +143,7 @@ Result<AuthStep> AuthClient::handle_success(ByteView payload) {
   step.success = Authenticated{config_->user, method, {}, {}};
   if (method != kMethodPublicKey) return step;
   step.success->key = offered_;
-  if (certified_) step.success->certificate = config_->identities[next_identity_].certificate;
+  step.success->certificate = offered_certificate_;
   return step;
 }
 

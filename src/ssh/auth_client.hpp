@@ -5,6 +5,7 @@
 #include "auth_step.hpp"
 #include "messages.hpp"
 
+#include <optional>
 #include <string>
 
 namespace streamkit::ssh {
@@ -46,11 +47,11 @@ class AuthClient {
   bool service_asked_ = false, service_ = false;
   std::string_view pending_;  // the method of the outstanding request
   std::size_t next_identity_ = 0;
-  bool certified_ = false;  // the last offer was an identity's certificate: its key comes next
   bool password_tried_ = false, none_tried_ = false, bound_ = false, list_known_ = false;
   std::vector<std::string> methods_;   // those that the server says can continue
   std::vector<std::string> sig_algs_;  // server-sig-algs; empty: not said
   crypto::PublicKey offered_;
+  std::optional<crypto::Certificate> offered_certificate_;  // with it; the key by itself comes next
   int banners_ = 0;
   std::size_t banner_bytes_ = 0;
 };
