@@ -445,15 +445,19 @@ void Connection::handle_session_open(channel::Opening& e) {
 
 // ---------------------------------------------------------------- who is there
 
-Result<void> Connection::judge_host_key(const crypto::PublicKey& key) {
+Result<void> Connection::judge_host_key(const Credential& shown) {
   if (!owner_) return Errc::shutting_down;
-  const Result<void> verdict = owner_->judge_host_key(*this, key);
-  if (verdict) change_info([&](PeerInfo& info) { info.key = key; });
-  return verdict;
+  const Result<bool> certified = owner_->judge_host_key(*this, shown);
+  if (!certified) return certified.error();
+  change_info([&](PeerInfo& info) {
+    info.key = shown.key;
+    if (*certified) info.certificate = shown.certificate;
+  });
+  return {};
 }
 
-Result<void> Connection::judge_key(const std::string& user, const crypto::PublicKey& key, bool verified) {
-  return owner_ ? owner_->judge_key(*this, user, key, verified) : Result<void>(Errc::shutting_down);
+Result<void> Connection::judge_key(const std::string& user, const Credential& shown, bool verified) {
+  return owner_ ? owner_->judge_key(*this, user, shown, verified) : Result<void>(Errc::shutting_down);
 }
 
 Result<void> Connection::judge_password(const std::string& user, std::string_view password) {
@@ -464,7 +468,7 @@ void Connection::link_banner(const std::string& text) {
   if (owner_) owner_->log("info", "the other side says: " + escape(text, 4096));
 }
 
-void Connection::link_authenticated(const std::string& user, const crypto::PublicKey& key) {
+void Connection::link_authenticated(const std::string& user, const Credential& shown) {
   change_info([&](PeerInfo& info) {
     if (const ssh::ConnectionInfo* ssh = link_->info()) {
       info.software = escape(ssh->remote_version, 255);
@@ -474,7 +478,8 @@ void Connection::link_authenticated(const std::string& user, const crypto::Publi
     info.native = native_;
     if (!settings_.outgoing) {
       info.name = user;
-      info.key = key;
+      info.key = shown.key;
+      info.certificate = shown.certificate;
     }
   });
   if (native_) {

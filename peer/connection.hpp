@@ -26,10 +26,9 @@ class Connection;
 /// What a connection asks of, and tells, the peer (or the pair) that owns it. On the Context.
 class ConnectionOwner {
  public:
-  virtual Result<void> judge_host_key(Connection&, const crypto::PublicKey&) { return Errc::host_key_unknown; }
-  virtual Result<void> judge_key(Connection&, const std::string&, const crypto::PublicKey&, bool) {
-    return Errc::auth_denied;
-  }
+  /// True: for the sake of its certificate.
+  virtual Result<bool> judge_host_key(Connection&, const Credential&) { return Errc::host_key_unknown; }
+  virtual Result<void> judge_key(Connection&, const std::string&, const Credential&, bool) { return Errc::auth_denied; }
   virtual Result<void> judge_password(Connection&, const std::string&, std::string_view) { return Errc::auth_denied; }
   /// The hello is in: may the link come up under this name?
   virtual Result<void> judge_hello(Connection&, const channel::Hello&) { return {}; }
@@ -113,13 +112,13 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   std::size_t live_channels() const noexcept { return live_channels_; }
 
   // ---- LinkOwner
-  Result<void> judge_host_key(const crypto::PublicKey& key) override;
-  Result<void> judge_key(const std::string& user, const crypto::PublicKey& key, bool verified) override;
+  Result<void> judge_host_key(const Credential& shown) override;
+  Result<void> judge_key(const std::string& user, const Credential& shown, bool verified) override;
   Result<void> judge_password(const std::string& user, std::string_view password) override;
   Result<void> link_payload(ByteView payload, const Keeper& keeper) override;
   Result<void> link_given(ByteView header, Bytes body, TimePoint now) override;
   void link_native() override { native_ = true; }
-  void link_authenticated(const std::string& user, const crypto::PublicKey& key) override;
+  void link_authenticated(const std::string& user, const Credential& shown) override;
   void link_banner(const std::string& text) override;
   void link_down(const Error& error) override;
   void link_active() override;

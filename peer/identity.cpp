@@ -50,6 +50,14 @@ Result<crypto::PrivateKey> load_identity(const std::string& path,
   return key;
 }
 
+Result<crypto::Certificate> load_certificate(const std::string& path) {
+  const Result<std::string> text = io::read_file(path);
+  if (!text) return about(path, text.error());
+  Result<crypto::Certificate> certificate = crypto::Certificate::from_text(*text);
+  if (!certificate) return about(path, certificate.error());
+  return certificate;
+}
+
 Result<crypto::PrivateKey> load_or_create_identity(
     const std::string& path, const crypto::PrivateKey::Passphrase& passphrase) {
   if (path.empty()) return Error(Errc::usage, "the path of the identity file is empty");

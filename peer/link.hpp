@@ -5,26 +5,33 @@
 #include <streamkit/crypto/key.hpp>
 #include <streamkit/ssh/transport.hpp>
 
+#include <optional>
 #include <string>
 #include <variant>
 
 namespace streamkit {
 
+/// What somebody proves to hold, and who says whose it is.
+struct Credential {
+  crypto::PublicKey key;
+  std::optional<crypto::Certificate> certificate;
+};
+
 /// What a link asks of, and tells, its connection. Always on the Context.
 class LinkOwner {
  public:
   // ---- questions
-  virtual Result<void> judge_host_key(const crypto::PublicKey& key) = 0;
+  virtual Result<void> judge_host_key(const Credential& shown) = 0;
   /// An error with Errc::name_taken (or another final one) ends the connection with its words;
   /// Errc::auth_denied is an ordinary refusal.
-  virtual Result<void> judge_key(const std::string& user, const crypto::PublicKey& key, bool verified) = 0;
+  virtual Result<void> judge_key(const std::string& user, const Credential& shown, bool verified) = 0;
   virtual Result<void> judge_password(const std::string& user, std::string_view password) = 0;
   // ---- news
   virtual Result<void> link_payload(ByteView payload, const Keeper& keeper) = 0;
   /// The same in two parts, the second of which is given away.
   virtual Result<void> link_given(ByteView header, Bytes body, TimePoint now) = 0;
   virtual void link_native() = 0;  ///< the other side announced that it speaks Streamkit
-  virtual void link_authenticated(const std::string& user, const crypto::PublicKey& key) = 0;
+  virtual void link_authenticated(const std::string& user, const Credential& shown) = 0;
   virtual void link_banner(const std::string& text) = 0;
   virtual void link_down(const Error& error) = 0;
   /// Something changed on the link's side: drive the connection.

@@ -60,6 +60,7 @@ Result<Peer> Peer::make(PeerOptions options) {
                                    : options.identity_file.empty() ? crypto::PrivateKey::generate()
                                                                    : load_or_create_identity(options.identity_file);
   if (!key) return key.error();
+  if (const auto certificates = Impl::load_certificates(options, key->public_key()); !certificates) return certificates.error();
   if (options.name.empty()) options.name = "peer-" + hex_encode(as_bytes(key->public_key().fingerprint()).subspan(7, 4));
   if (Result<void> r = check_name(options.name); !r) return r.error();
   return Peer(std::make_shared<Impl>(std::move(options), std::move(*key)));
@@ -291,6 +292,9 @@ void Peer::Impl::incoming(Connection& connection, std::shared_ptr<ChannelState> 
 
 Result<void> Peer::Impl::authorize(const OpenRequest& request) {
   if (is_shut) return Errc::shutting_down;
+  if (const auto& certificate = request.from.certificate)
+    if (const auto* only = certificate->critical_option("force-command"); only && only->text() != request.service)
+      return Error(Errc::refused, certificate->description() + " is for the service '" + escape(only->text().value_or(""), 255) + "' only");
   return options.authorize ? options.authorize(request) : Result<void>();
 }
 
@@ -304,8 +308,11 @@ void Peer::on_forward(std::function<Result<std::uint32_t>(const ForwardRequest&)
   impl_->on_forward = std::move(handler);
 }
 
-Result<std::uint32_t> Peer::Impl::forward(Connection&, const ForwardRequest& request) {
+Result<std::uint32_t> Peer::Impl::forward(Connection& connection, const ForwardRequest& request) {
   if (!on_forward || is_shut) return Errc::refused;
+  if (const auto& certificate = connection.info().certificate; certificate && !connection.settings().outgoing)
+    if (certificate->critical_option("force-command") || !certificate->has_extension("permit-port-forwarding"))
+      return Error(Errc::refused, certificate->description() + " does not permit forwarding");
   return on_forward(request);
 }
 

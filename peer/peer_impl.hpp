@@ -8,6 +8,7 @@
 
 #include <streamkit/io/stream.hpp>
 #include <streamkit/peer/peer.hpp>
+#include <streamkit/peer/trust.hpp>
 
 #include <deque>
 #include <list>
@@ -33,7 +34,7 @@ struct Peer::Impl final : ConnectionOwner, DialerOwner, std::enable_shared_from_
   void dialer_waits(Dialer& dialer, const Error& error, Duration wait) override;
   void dialer_gave_up(Dialer& dialer, const Error& error) override;
   Connection::Settings settings_for(const std::string& endpoint, const std::string& address, bool outgoing);
-  ssh::Config ssh_config(bool outgoing) const;
+  ssh::Config ssh_config(const std::string& endpoint, bool outgoing);
   Dialer* dialer_of(const Connection& connection);
   void connection_up(Connection& connection) override;
   void connection_down(Connection& connection, const Error& error) override;
@@ -44,13 +45,24 @@ struct Peer::Impl final : ConnectionOwner, DialerOwner, std::enable_shared_from_
   std::shared_ptr<Connection> pick(const To& to);
 
   // ---- trust (peer_trust.cpp)
-  Result<void> judge_host_key(Connection& connection, const crypto::PublicKey& key) override;
+  Result<bool> judge_host_key(Connection& connection, const Credential& shown) override;
   Result<void> remember(const Endpoint& endpoint, const crypto::PublicKey& key);
-  Result<void> judge_key(Connection& connection, const std::string& user, const crypto::PublicKey& key, bool verified) override;
+  Result<void> judge_key(Connection& connection, const std::string& user, const Credential& shown, bool verified) override;
   Result<void> judge_password(Connection& connection, const std::string& user, std::string_view password) override;
   Result<void> judge_hello(Connection& connection, const channel::Hello& hello) override;
   Result<void> judge_name(const Connection& connection, const std::string& name, const crypto::PublicKey& key) const;
   bool is_authorized(const std::string& name, const crypto::PublicKey& key);
+  Result<void> judge_certificate(const Connection& connection, const std::string& user, const crypto::Certificate& certificate);
+  Result<void> judge_authority(const std::string& name, const crypto::Certificate& certificate);
+  Result<void> judge_revocation(const Credential& shown) const;
+  Result<bool> judge_plain_key(const Endpoint& endpoint, const crypto::PublicKey& key, const KnownHosts& known, const std::string& beside);
+  bool is_pinned(const crypto::PublicKey& key) const;
+  bool knows_authority(const Endpoint& endpoint) const;
+  Result<KnownHosts> known_hosts() const;
+  std::optional<AuthorizedKeys> read_keys(const std::string& file);
+  /// What PeerOptions::identity_certificate_files has for `key`, all of it good.
+  static Result<std::vector<crypto::Certificate>> load_certificates(const PeerOptions& options, const crypto::PublicKey& key);
+  std::optional<crypto::Certificate> own_certificate(crypto::CertificateType type) const;
   Error explain(const Connection& connection, const Error& error) const;
 
   // ---- channels (peer.cpp)

@@ -117,7 +117,7 @@ void Peer::Impl::came_in(const std::string& endpoint, std::unique_ptr<io::Stream
   }
   const auto connection = Connection::make(context, this, settings_for(endpoint, remote.text(), false));
   Result<std::unique_ptr<SshLink>> link =
-      SshLink::make(*connection, std::move(stream), ssh::Role::server, ssh_config(false));
+      SshLink::make(*connection, std::move(stream), ssh::Role::server, ssh_config(endpoint, false));
   if (!link) return log("warning", "cannot serve " + remote.text() + ": " + link.error().message());
   const std::uint64_t id = connection->settings().id;
   connections[id] = connection;
@@ -170,7 +170,7 @@ Result<void> Peer::Impl::disconnect(const Endpoint& endpoint, const Error& why) 
 Result<std::shared_ptr<Connection>> Peer::Impl::dialed(Dialer& dialer, std::unique_ptr<io::Stream> stream) {
   const std::string address = stream->remote_address().text();
   const auto connection = Connection::make(context, this, settings_for(dialer.endpoint().text(), address, true));
-  Result<std::unique_ptr<SshLink>> link = SshLink::make(*connection, std::move(stream), ssh::Role::client, ssh_config(true));
+  Result<std::unique_ptr<SshLink>> link = SshLink::make(*connection, std::move(stream), ssh::Role::client, ssh_config(dialer.endpoint().text(), true));
   if (!link) return link.error();
   connections[connection->settings().id] = connection;
   connection->start(std::move(*link));
@@ -229,7 +229,7 @@ Connection::Settings Peer::Impl::settings_for(const std::string& endpoint, const
   return s;
 }
 
-ssh::Config Peer::Impl::ssh_config(bool outgoing) const {
+ssh::Config Peer::Impl::ssh_config(const std::string& endpoint, bool outgoing) {
   ssh::Config config;
   config.algorithms = options.algorithms;
   config.limits = options.limits.ssh;
@@ -237,9 +237,12 @@ ssh::Config Peer::Impl::ssh_config(bool outgoing) const {
   if (outgoing) {
     config.user = user_name(options.name);
     config.identities = {ssh::Identity(identity)};
+    config.identities[0].certificate = own_certificate(crypto::CertificateType::user);
+    config.judges_authorities = knows_authority(Endpoint(endpoint));
     config.password = options.trust.present_password;
   } else {
     config.host_keys = {identity};
+    if (auto certificate = own_certificate(crypto::CertificateType::host)) config.host_certificates = {std::move(*certificate)};
     if (config.algorithms.kex.empty()) config.algorithms.kex = kex_of_servers();
     config.offer_password = static_cast<bool>(options.trust.password);
   }

@@ -30,43 +30,117 @@ std::string fingerprints(const std::vector<crypto::PublicKey>& keys) {
   return text;
 }
 
+/// What a user name stands for that a peer made of its name (user_name()).
+std::string decoded(const std::string& user) {
+  const auto hex = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; };
+  std::string name;
+  for (std::size_t i = 0; i < user.size(); ++i) {
+    if (user[i] == '%' && i + 2 < user.size() && hex(user[i + 1]) >= 0 && hex(user[i + 2]) >= 0) {
+      name += static_cast<char>(hex(user[i + 1]) * 16 + hex(user[i + 2]));
+      i += 2;
+    } else {
+      name += user[i];
+    }
+  }
+  return name;
+}
+
 }  // namespace
 
-Result<void> Peer::Impl::judge_host_key(Connection& connection, const crypto::PublicKey& key) {
+// The list is read for every key, so that a revocation counts from now on. Without it nobody is let in.
+Result<void> Peer::Impl::judge_revocation(const Credential& shown) const {
+  const std::string& file = options.trust.revoked_keys_file;
+  if (file.empty()) return {};
+  const Result<std::string> text = io::read_file(file);
+  const Result<RevokedKeys> revoked = text ? RevokedKeys::parse(*text) : Result<RevokedKeys>(text.error());
+  if (!revoked)
+    return Error(Errc::auth_denied, "cannot read the revoked keys in " + file + ", so every key is refused: " + revoked.error().message());
+  if (shown.certificate && revoked->has(*shown.certificate))
+    return Error(Errc::auth_denied, shown.certificate->description() + " is revoked, or its key or authority is (" + file + ")");
+  if (revoked->has(shown.key)) return Error(Errc::auth_denied, "the key " + shown.key.fingerprint() + " is revoked (" + file + ")");
+  return {};
+}
+
+Result<KnownHosts> Peer::Impl::known_hosts() const {
+  const std::string& file = options.trust.known_hosts_file;
+  if (file.empty() || !io::file_exists(file)) return KnownHosts();
+  const Result<std::string> text = io::read_file(file);
+  if (!text) return Error(Errc::host_key_unknown, "cannot read " + file + ": " + text.error().message());
+  return KnownHosts::parse(*text);
+}
+
+// A host's certificate is asked for where somebody's word for it would count.
+bool Peer::Impl::knows_authority(const Endpoint& endpoint) const {
+  if (options.trust.host_keys == Trust::HostKeys::any_insecure) return false;
+  const Result<KnownHosts> known = known_hosts();
+  const auto [host, port] = host_name(endpoint);
+  return known && known->has_authority(host, port);
+}
+
+Result<bool> Peer::Impl::judge_host_key(Connection& connection, const Credential& shown) {
   const Trust& trust = options.trust;
   const Endpoint endpoint(connection.settings().endpoint);
-  const std::string shown = key.fingerprint();
-  if (trust.host_keys == Trust::HostKeys::any_insecure) return {};
+  if (Result<void> good = judge_revocation(shown); !good)
+    return Error(Errc::host_key_mismatch, endpoint.text() + ": " + good.error().message());
+  if (trust.host_keys == Trust::HostKeys::any_insecure) return false;
+  const Result<KnownHosts> known = known_hosts();
+  if (!known) return known.error();
+  for (const std::string& problem : known->problems()) log("warning", trust.known_hosts_file + ": " + problem);
+  if (!shown.certificate) return judge_plain_key(endpoint, shown.key, *known, {});
 
+  const crypto::Certificate& certificate = *shown.certificate;
   const auto [host, port] = host_name(endpoint);
+  const auto authority = known->check_authority(host, port, certificate.signature_key());
+  if (authority.verdict == KnownHosts::Verdict::revoked)
+    return Error(Errc::host_key_mismatch, "the authority of " + certificate.description() + " of " + endpoint.text() + " is marked @revoked in " +
+                                              trust.known_hosts_file + " line " + std::to_string(authority.line));
+  Result<void> good = certificate.check(io::unix_seconds(), crypto::CertificateType::host, host);
+  if (authority.verdict != KnownHosts::Verdict::known)
+    good = Error(Errc::auth_denied, certificate.description() + " is by an authority that no @cert-authority line has for this host");
+  // A key that is marked @revoked is of no use with a certificate either.
+  if (good && known->check(host, port, shown.key).verdict != KnownHosts::Verdict::revoked) return true;
+  if (!good) log("warning", endpoint.text() + ": " + good.error().message());
+  return judge_plain_key(endpoint, shown.key, *known, good ? "" : good.error().message());
+}
+
+bool Peer::Impl::is_pinned(const crypto::PublicKey& key) const {
+  const auto& pins = options.trust.known_host_keys;
+  return std::find(pins.begin(), pins.end(), key.fingerprint()) != pins.end();
+}
+
+// A key by itself: no certificate came with it, or one that does not count, for the reason `beside`. False,
+// if it is taken.
+Result<bool> Peer::Impl::judge_plain_key(const Endpoint& endpoint, const crypto::PublicKey& key, const KnownHosts& known,
+                                         const std::string& beside) {
+  const Trust& trust = options.trust;
   const std::string& file = trust.known_hosts_file;
-  KnownHosts::Answer answer;
-  if (!file.empty() && io::file_exists(file)) {
-    const Result<std::string> text = io::read_file(file);
-    if (!text) return Error(Errc::host_key_unknown, "cannot read " + file + ": " + text.error().message());
-    const KnownHosts known = KnownHosts::parse(*text);
-    for (const std::string& problem : known.problems()) log("warning", file + ": " + problem);
-    answer = known.check(host, port, key);
-  }
+  const std::string shown = key.fingerprint(), also = beside.empty() ? "" : ". Its certificate does not help: " + beside;
+  const auto [host, port] = host_name(endpoint);
+  const KnownHosts::Answer answer = known.check(host, port, key);
   const std::string where = file + " line " + std::to_string(answer.line);
-  const bool is_pinned =
-      std::find(trust.known_host_keys.begin(), trust.known_host_keys.end(), shown) != trust.known_host_keys.end();
   if (answer.verdict == KnownHosts::Verdict::revoked)  // before every other word for the key
     return Error(Errc::host_key_mismatch, "the key " + shown + " of " + endpoint.text() + " is marked @revoked in " + where);
-  if (is_pinned || (trust.host_key && trust.host_key(endpoint, key)) || answer.verdict == KnownHosts::Verdict::known) return {};
+  if (is_pinned(key) || (trust.host_key && trust.host_key(endpoint, key)) || answer.verdict == KnownHosts::Verdict::known) return false;
   if (answer.verdict == KnownHosts::Verdict::changed)
     return Error(Errc::host_key_mismatch,
-                 answer.expected.empty()
-                     ? endpoint.text() + " showed the host key " + shown + ", and what is known of it cannot be read (" + where +
-                           "): mend or remove that line and connect again"
-                     : "THE HOST KEY OF " + endpoint.text() + " HAS CHANGED: it showed " + shown + ", known is " +
-                           fingerprints(answer.expected) + " (" + where +
-                           "). Someone may be listening in. If the change is expected, remove that line and connect again.");
+                 (answer.expected.empty()
+                      ? endpoint.text() + " showed the host key " + shown + ", and what is known of it cannot be read (" + where +
+                            "): mend or remove that line and connect again"
+                      : "THE HOST KEY OF " + endpoint.text() + " HAS CHANGED: it showed " + shown + ", known is " +
+                            fingerprints(answer.expected) + " (" + where +
+                            "). Someone may be listening in. If the change is expected, remove that line and connect again.") +
+                     also);
   if (!trust.known_host_keys.empty())
-    return Error(Errc::host_key_mismatch, endpoint.text() + " showed the host key " + shown + ", which is not among the pinned ones");
-  if (trust.host_keys == Trust::HostKeys::tofu && !file.empty()) return remember(endpoint, key);
+    return Error(Errc::host_key_mismatch, endpoint.text() + " showed the host key " + shown + ", which is not among the pinned ones" + also);
+  if (known.has_authority(host, port))  // no first contact: an authority should have vouched for it
+    return Error(Errc::host_key_mismatch, endpoint.text() + " showed the host key " + shown + ", and " + file +
+                                              " has a @cert-authority for it whose certificate it should show" + also);
+  if (trust.host_keys == Trust::HostKeys::tofu && !file.empty()) {
+    if (Result<void> written = remember(endpoint, key); !written) return written.error();
+    return false;
+  }
   return Error(Errc::host_key_unknown, "the host key " + shown + " of " + endpoint.text() +
-                                           " is not known; pin it (known_host_keys or known_hosts) after checking the fingerprint");
+                                           " is not known; pin it (known_host_keys or known_hosts) after checking the fingerprint" + also);
 }
 
 // First contact under tofu.
@@ -82,32 +156,76 @@ Result<void> Peer::Impl::remember(const Endpoint& endpoint, const crypto::Public
   return {};
 }
 
+std::optional<AuthorizedKeys> Peer::Impl::read_keys(const std::string& file) {
+  if (file.empty()) return {};
+  const Result<std::string> text = io::read_file(file);
+  if (!text) {
+    log("warning", "cannot read " + file + ", so nobody in it is let in: " + text.error().message());
+    return {};
+  }
+  AuthorizedKeys keys = AuthorizedKeys::parse(*text);
+  for (const std::string& problem : keys.problems()) log("warning", file + ": " + problem);
+  return keys;
+}
+
 bool Peer::Impl::is_authorized(const std::string& name, const crypto::PublicKey& key) {
   const Trust& trust = options.trust;
-  if (trust.authorized_keys_file.empty() && trust.authorized_keys.empty() && !trust.public_key)
+  if (trust.authorized_keys_file.empty() && trust.authorized_keys.empty() && !trust.public_key && trust.user_ca_file.empty())
     return key == identity.public_key();
   if (std::find(trust.authorized_keys.begin(), trust.authorized_keys.end(), key) != trust.authorized_keys.end()) return true;
   if (trust.public_key && trust.public_key(name, key)) return true;
-  if (trust.authorized_keys_file.empty()) return false;
-  const Result<std::string> text = io::read_file(trust.authorized_keys_file);
-  if (!text) {
-    log("warning", "cannot read " + trust.authorized_keys_file + ", so nobody in it is let in: " + text.error().message());
-    return false;
-  }
-  const AuthorizedKeys keys = AuthorizedKeys::parse(*text);
-  for (const std::string& problem : keys.problems()) log("warning", trust.authorized_keys_file + ": " + problem);
-  const AuthorizedKeys::Entry* entry = keys.find(key);
+  const std::optional<AuthorizedKeys> keys = read_keys(trust.authorized_keys_file);
+  const AuthorizedKeys::Entry* entry = keys ? keys->find(key) : nullptr;
   return entry && AuthorizedKeys::allows_name(*entry, name);
 }
 
-Result<void> Peer::Impl::judge_key(Connection& connection, const std::string& user, const crypto::PublicKey& key, bool) {
+// Whether the word of that authority counts, for that name.
+Result<void> Peer::Impl::judge_authority(const std::string& name, const crypto::Certificate& certificate) {
+  const crypto::PublicKey& authority = certificate.signature_key();
+  if (const auto authorities = read_keys(options.trust.user_ca_file))
+    if (const auto* entry = authorities->find(authority); entry && AuthorizedKeys::allows_name(*entry, name)) return {};
+  const auto keys = read_keys(options.trust.authorized_keys_file);
+  const AuthorizedKeys::Entry* entry = keys ? keys->find_authority(authority) : nullptr;
+  if (!entry)
+    return Error(Errc::auth_denied, certificate.description() + " is by an authority that is not trusted here (user_ca_file, or cert-authority "
+                                                                "in authorized_keys_file)");
+  const std::string where = options.trust.authorized_keys_file + " line " + std::to_string(entry->line);
+  const auto& has = certificate.principals();
+  const auto is_listed = [&](const std::string& p) { return std::find(has.begin(), has.end(), p) != has.end(); };
+  if (!entry->principals.empty() && std::none_of(entry->principals.begin(), entry->principals.end(), is_listed))
+    return Error(Errc::auth_denied, certificate.description() + " has none of the principals that " + where + " asks for");
+  if (!AuthorizedKeys::allows_name(*entry, name))
+    return Error(Errc::auth_denied, certificate.description() + " comes as '" + escape(name, 64) + "', which " + where + " does not allow");
+  return {};
+}
+
+// The name that is claimed has to be one of the principals, whoever signed.
+Result<void> Peer::Impl::judge_certificate(const Connection& connection, const std::string& user, const crypto::Certificate& certificate) {
+  const std::string name = connection.is_native() ? decoded(user) : user;
+  if (Result<void> trusted = judge_authority(name, certificate); !trusted) return trusted;
+  if (Result<void> good = certificate.check(io::unix_seconds(), crypto::CertificateType::user, name); !good) return good;
+  if (const auto* sources = certificate.critical_option("source-address")) {
+    const std::string& address = connection.settings().address;
+    const Result<bool> here = io::is_in_networks(Endpoint("tcp://" + address).host(), *sources->text());
+    if (!here || !*here)
+      return Error(Errc::auth_denied, certificate.description() + " is good from " + escape(*sources->text(), 128) + " only, and came from " +
+                                          (address.empty() ? "a unix socket" : address));
+  }
+  return {};
+}
+
+Result<void> Peer::Impl::judge_key(Connection& connection, const std::string& user, const Credential& shown, bool) {
   if (is_shut) return Errc::shutting_down;
-  if (!is_authorized(user, key)) {
-    log("info", "refused key " + key.fingerprint() + " as '" + escape(user, 64) + "' from " + connection.settings().address);
+  Result<void> verdict = judge_revocation(shown);
+  if (verdict && shown.certificate) verdict = judge_certificate(connection, user, *shown.certificate);
+  if (verdict && !shown.certificate && !is_authorized(user, shown.key))
+    verdict = Error(Errc::auth_denied, "the key " + shown.key.fingerprint() + " is not authorized");
+  if (!verdict) {
+    log("info", "refused '" + escape(user, 64) + "' from " + connection.settings().address + ": " + verdict.error().message());
     return Errc::auth_denied;
   }
   // A name of ours is refused here, before anything else is said. Stock software claims none.
-  return connection.is_native() ? judge_name(connection, user, key) : Result<void>();
+  return connection.is_native() ? judge_name(connection, user, shown.key) : Result<void>();
 }
 
 Result<void> Peer::Impl::judge_password(Connection&, const std::string& user, std::string_view password) {
@@ -135,30 +253,58 @@ Result<void> Peer::Impl::judge_hello(Connection& connection, const channel::Hell
   // As a client the other side authenticated under a user name: it may not call itself otherwise after that.
   const PeerInfo& info = connection.info();
   if (!connection.settings().outgoing && !connection.settings().is_inproc && info.name != hello.peer_name) {
-    // the user name was percent-encoded: compare what it stands for by encoding anew
-    std::string decoded;
-    for (std::size_t i = 0; i < info.name.size(); ++i) {
-      const auto hex = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; };
-      if (info.name[i] == '%' && i + 2 < info.name.size() && hex(info.name[i + 1]) >= 0 && hex(info.name[i + 2]) >= 0) {
-        decoded += static_cast<char>(hex(info.name[i + 1]) * 16 + hex(info.name[i + 2]));
-        i += 2;
-      } else {
-        decoded += info.name[i];
-      }
-    }
-    if (decoded != hello.peer_name)
+    if (decoded(info.name) != hello.peer_name)
       return Error(Errc::bad_name, "it authenticated as '" + escape(info.name, 64) + "' but calls itself '" + escape(hello.peer_name, 64) + "'");
   }
   if (hello.peer_name.empty() || hello.peer_name.size() > 255 || !is_valid_utf8(hello.peer_name)) return Errc::bad_name;
   return judge_name(connection, hello.peer_name, info.key);
 }
 
+// ---------------------------------------------------------------- our own certificates
+
+Result<std::vector<crypto::Certificate>> Peer::Impl::load_certificates(const PeerOptions& options, const crypto::PublicKey& key) {
+  std::vector<std::string> files = options.identity_certificate_files;
+  const std::string beside = options.identity || options.identity_file.empty() ? "" : options.identity_file + "-cert.pub";
+  if (files.empty() && !beside.empty() && io::file_exists(beside)) files = {beside};
+  std::vector<crypto::Certificate> certificates;
+  for (const std::string& file : files) {
+    Result<crypto::Certificate> certificate = load_certificate(file);
+    if (!certificate) return certificate.error();
+    if (!certificate->fits(key))
+      return Error(Errc::bad_file, file + ": " + certificate->description() + " is for the key " + certificate->key().fingerprint() +
+                                       ", and ours is " + key.fingerprint() + "; have ours signed, or remove the file");
+    for (const crypto::Certificate& other : certificates)
+      if (other.type() == certificate->type())
+        return Error(Errc::bad_file, file + ": there is another certificate of that type; name one for users and one for hosts");
+    certificates.push_back(std::move(*certificate));
+  }
+  return certificates;
+}
+
+// They are renewed while we run. One that went bad meanwhile is as good as none.
+std::optional<crypto::Certificate> Peer::Impl::own_certificate(crypto::CertificateType type) const {
+  const Result<std::vector<crypto::Certificate>> certificates = load_certificates(options, identity.public_key());
+  if (!certificates) {
+    if (options.log) options.log("warning", "going on without certificate: " + certificates.error().message());
+    return {};
+  }
+  for (const crypto::Certificate& certificate : *certificates)
+    if (certificate.type() == type) return certificate;
+  return {};
+}
+
 // The engine's words, with what to do about it.
 Error Peer::Impl::explain(const Connection& connection, const Error& error) const {
   if (!connection.settings().outgoing || !error.is(Errc::auth_denied)) return error;
+  std::string also;
+  if (const auto certificate = own_certificate(crypto::CertificateType::user)) {
+    const Result<void> good = certificate->check(io::unix_seconds(), crypto::CertificateType::user, options.name);
+    also = good ? " It does not take " + certificate->description() + " either: does it trust that authority?"
+                : " Our certificate is of no use: " + good.error().message() + ".";
+  }
   return Error(Errc::auth_denied, connection.settings().endpoint + " does not let our key in (" +
-                                      identity.public_key().fingerprint() + " as '" + options.name +
-                                      "'). Add this line to its authorized_keys: " + identity.public_key().text());
+                                      identity.public_key().fingerprint() + " as '" + options.name + "')." + also +
+                                      " Add this line to its authorized_keys: " + identity.public_key().text());
 }
 
 }  // namespace streamkit

@@ -99,16 +99,16 @@ void SshLink::answer(const Result<void>& verdict) {
 
 void SshLink::handle(ssh::Event& event) {
   if (const auto* e = std::get_if<ssh::HostKeyReceived>(&event)) {
-    if (const Result<void> verdict = owner_.judge_host_key(e->key)) {
+    if (const Result<void> verdict = owner_.judge_host_key({e->key, e->certificate})) {
       transport_->accept_host_key();
     } else {
       rejected_ = verdict.error();
       transport_->reject_host_key(verdict.error());
     }
   } else if (const auto* offered = std::get_if<ssh::KeyOffered>(&event)) {
-    answer(owner_.judge_key(offered->user, offered->key, false));
+    answer(owner_.judge_key(offered->user, {offered->key, offered->certificate}, false));
   } else if (const auto* verified = std::get_if<ssh::KeyVerified>(&event)) {
-    answer(owner_.judge_key(verified->user, verified->key, true));
+    answer(owner_.judge_key(verified->user, {verified->key, verified->certificate}, true));
   } else if (const auto* password = std::get_if<ssh::PasswordOffered>(&event)) {
     answer(owner_.judge_password(password->user, as_text(password->password.view())));
   } else if (const auto* extensions = std::get_if<ssh::ExtensionsReceived>(&event)) {
@@ -117,7 +117,7 @@ void SshLink::handle(ssh::Event& event) {
   } else if (const auto* banner = std::get_if<ssh::Banner>(&event)) {
     owner_.link_banner(banner->text);
   } else if (const auto* done = std::get_if<ssh::Authenticated>(&event)) {
-    owner_.link_authenticated(done->user, done->key);
+    owner_.link_authenticated(done->user, {done->key, done->certificate});
   } else if (const auto* end = std::get_if<ssh::Disconnected>(&event)) {
     if (rejected_) return go_down(*rejected_);
     if (end->by_peer && end->reason == ssh::DisconnectReason::illegal_user_name)

@@ -20,17 +20,12 @@ constexpr Duration kStopGrace = std::chrono::seconds(5);
 
 // Whoever may write to this user's configuration folder decides who comes in; read anew each time,
 // so that a key made after the relay started works.
-bool is_own_key(const std::string& folder, const std::string& name, const crypto::PublicKey& key) {
-  if (const auto text = io::read_file(folder + "/id_ed25519.pub")) {
-    const auto own =
-        crypto::PublicKey::from_text(std::string_view(*text).substr(0, text->find('\n')));
-    if (own && *own == key) return true;
-  }
-  const auto text = io::read_file(folder + "/authorized_keys");
+bool is_own_key(const std::string& folder, const crypto::PublicKey& key) {
+  const auto text = io::read_file(folder + "/id_ed25519.pub");
   if (!text) return false;
-  const AuthorizedKeys keys = AuthorizedKeys::parse(*text);
-  const AuthorizedKeys::Entry* entry = keys.find(key);
-  return entry != nullptr && AuthorizedKeys::allows_name(*entry, name);
+  const auto own =
+      crypto::PublicKey::from_text(std::string_view(*text).substr(0, text->find('\n')));
+  return own && *own == key;
 }
 
 Result<Trust> trust_of(const RelayOptions& options, std::vector<std::string>& words) {
@@ -47,9 +42,10 @@ Result<Trust> trust_of(const RelayOptions& options, std::vector<std::string>& wo
     words.push_back(fmt::format("{} given keys", options.authorized_keys.size()));
   if (words.empty()) {
     const std::string folder = io::config_folder();
-    trust.public_key = [folder](const std::string& name, const crypto::PublicKey& key) {
-      return is_own_key(folder, name, key);
+    trust.public_key = [folder](const std::string&, const crypto::PublicKey& key) {
+      return is_own_key(folder, key);
     };
+    trust.authorized_keys_file = folder + "/authorized_keys";
     words = {"this user's key " + folder + "/id_ed25519",
              "the keys in " + folder + "/authorized_keys"};
   }

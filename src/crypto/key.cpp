@@ -80,9 +80,10 @@ Result<PublicKey> PublicKey::from_blob(ByteView blob) {
   return out;
 }
 
-Result<PublicKey> PublicKey::from_text(std::string_view line) {
-  if (line.size() > kMaxPublicKeyText)
-    return Error(Errc::bad_key, "a public key line must not be longer than 16 KiB");
+Result<KeyLine> read_key_line(std::string_view line, std::size_t max) {
+  if (line.size() > max)
+    return Error(Errc::bad_key, "a public key line must not be longer than " +
+                                    std::to_string(max / 1024) + " KiB");
   while (!line.empty() && (is_blank(line.back()) || line.back() == '\n' || line.back() == '\r'))
     line.remove_suffix(1);
   while (!line.empty() && is_blank(line.front())) line.remove_prefix(1);
@@ -90,11 +91,17 @@ Result<PublicKey> PublicKey::from_text(std::string_view line) {
     return Error(Errc::bad_key, "a public key is one line of text");
   const std::string_view type = take_word(line);
   const std::string_view digits = take_word(line);
-  const Result<Bytes> blob = base64_decode(digits);
+  Result<Bytes> blob = base64_decode(digits);
   if (type.empty() || digits.empty() || !blob)
     return Error(Errc::bad_key, "not a public key line: it has a type, base64 and a comment");
-  Result<PublicKey> key = from_blob(*blob);
-  if (key && type != key_type_name(key->type()))
+  return KeyLine{type, std::move(*blob)};
+}
+
+Result<PublicKey> PublicKey::from_text(std::string_view line) {
+  const Result<KeyLine> read = read_key_line(line, kMaxPublicKeyText);
+  if (!read) return read.error();
+  Result<PublicKey> key = from_blob(read->blob);
+  if (key && read->type != key_type_name(key->type()))
     return Error(Errc::bad_key, "a public key line that names another type than its key has");
   return key;
 }

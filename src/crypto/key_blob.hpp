@@ -24,6 +24,14 @@ struct ParsedKey {
 /// Every check that PublicKey::from_blob() promises. Errc::bad_key.
 Result<ParsedKey> parse_public_blob(ByteView blob);
 
+/// The line of a .pub or -cert.pub file.
+struct KeyLine {
+  std::string_view type;  ///< as declared; a part of the line
+  Bytes blob;
+};
+/// Takes it apart, whatever the blob is. Errc::bad_key.
+Result<KeyLine> read_key_line(std::string_view line, std::size_t max);
+
 /// The type of a key, public or private; Errc::bad_key for one that SSH keys are not made of.
 Result<KeyType> type_of(const EVP_PKEY* key);
 /// The blob of the public half.

@@ -3,10 +3,18 @@
 
 #include <streamkit/io/context.hpp>
 
+#include <algorithm>
+
 namespace streamkit::io {
 
 TimePoint now() noexcept {
   return std::chrono::steady_clock::now();
+}
+
+std::uint64_t unix_seconds() noexcept {
+  const auto since = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(
+      std::max<std::int64_t>(0, std::chrono::floor<std::chrono::seconds>(since).count()));
 }
 
 // --- Context ---

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <arpa/inet.h>
+#include <charconv>
 #include <cstring>
 #include <fmt/format.h>
 #include <netdb.h>
@@ -49,7 +50,65 @@ Address unix_address(const SocketAddress& of) {
   return address;
 }
 
+/// An address as the 16 bytes of IPv6, IPv4 mapped into them.
+std::optional<in6_addr> numeric_bytes(const std::string& text) {
+  in6_addr v6{};
+  if (::inet_pton(AF_INET6, text.c_str(), &v6) == 1) return v6;
+  if (::inet_pton(AF_INET, text.c_str(), &v6.s6_addr[12]) != 1) return {};
+  v6.s6_addr[10] = v6.s6_addr[11] = 0xff;
+  return v6;
+}
+
+constexpr unsigned kAddressBits = 128, kIpv4Bits = 32;
+
+struct Network {
+  in6_addr address{};
+  unsigned bits = kAddressBits;  // of the address, from the left, that count
+
+  unsigned at(unsigned bit, const in6_addr& in) const {
+    return in.s6_addr[bit / 8] >> (7 - bit % 8) & 1u;
+  }
+  bool has(const in6_addr& other) const {
+    for (unsigned i = 0; i < bits; ++i)
+      if (at(i, address) != at(i, other)) return false;
+    return true;
+  }
+};
+
+std::optional<Network> parse_network(std::string_view text) {
+  const auto slash = text.find('/');
+  const std::string host(text.substr(0, slash));
+  const auto address = numeric_bytes(host);
+  if (!address) return {};
+  Network network{*address};
+  if (slash == std::string_view::npos) return network;
+  const unsigned most = host.find(':') == std::string::npos ? kIpv4Bits : kAddressBits;
+  const std::string_view digits = text.substr(slash + 1);
+  unsigned length = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
+  if (error != std::errc() || end != digits.data() + digits.size() || length > most) return {};
+  network.bits = kAddressBits - most + length;
+  for (unsigned i = network.bits; i < kAddressBits; ++i)
+    if (network.at(i, *address)) return {};  // whoever wrote it meant something else
+  return network;
+}
+
 }  // namespace
+
+Result<bool> is_in_networks(const std::string& host, std::string_view networks) {
+  const auto address = numeric_bytes(host);
+  bool found = false;
+  while (true) {
+    const auto comma = networks.find(',');
+    const std::optional<Network> network = parse_network(networks.substr(0, comma));
+    if (!network)
+      return Error(Errc::usage,
+                   "a list of networks has one that is none, or has bits beyond its length");
+    found = found || (address && network->has(*address));
+    if (comma == std::string_view::npos) return found;
+    networks.remove_prefix(comma + 1);
+  }
+}
 
 // --- Address ---
 

@@ -66,8 +66,13 @@ std::string_view AuthClient::algorithm_for(const Identity& identity) const {
 }
 
 Result<AuthStep> AuthClient::next() {
-  if (is_allowed(kMethodPublicKey) && next_identity_ < config_->identities.size())
-    return offer(config_->identities[next_identity_++]);
+  if (is_allowed(kMethodPublicKey) && next_identity_ < config_->identities.size()) {
+    const Identity& identity = config_->identities[next_identity_];
+    const bool was_certified = std::exchange(offered_certificate_, {}).has_value();
+    if (!was_certified) offered_certificate_ = identity.certificate;
+    if (!offered_certificate_) ++next_identity_;
+    return offer(identity);
+  }
   AuthStep step;
   if (config_->password.size() > kMaxPassword)
     return Error(Errc::usage, "Config::password is longer than 1024 bytes");
@@ -96,11 +101,14 @@ Result<AuthStep> AuthClient::offer(const Identity& identity) {
   request.service = kServiceConnection;
   request.method = bound_ ? kMethodHostBound : kMethodPublicKey;
   request.has_signature = true;
-  request.algorithm = algorithm_for(identity);
-  request.key = offered_.blob();
+  const std::string_view algorithm = algorithm_for(identity);
+  const std::string name =
+      offered_certificate_ ? crypto::certificate_algorithm(algorithm) : std::string(algorithm);
+  request.algorithm = name;
+  request.key = offered_certificate_ ? offered_certificate_->blob() : offered_.blob();
   request.host_key = host_key_;
-  Result<Bytes> signature = 
-      identity.private_key.sign(request.algorithm, signed_request(session_id_, request));
+  Result<Bytes> signature =
+      identity.private_key.sign(algorithm, signed_request(session_id_, request));
   if (!signature) return signature.error();
   request.signature = *signature;
   pending_ = kMethodPublicKey;
@@ -132,8 +140,10 @@ Result<AuthStep> AuthClient::handle_success(ByteView payload) {
   wipe(std::as_writable_bytes(std::span(config_->password)));
   config_->password.clear();
   AuthStep step;
-  step.success = Authenticated{config_->user, method,
-                               method == kMethodPublicKey ? offered_ : crypto::PublicKey()};
+  step.success = Authenticated{config_->user, method, {}, {}};
+  if (method != kMethodPublicKey) return step;
+  step.success->key = offered_;
+  step.success->certificate = offered_certificate_;
   return step;
 }
 

@@ -5,6 +5,7 @@
 #include "auth_step.hpp"
 #include "messages.hpp"
 
+#include <optional>
 #include <string>
 
 namespace streamkit::ssh {
@@ -50,6 +51,7 @@ class AuthClient {
   std::vector<std::string> methods_;   // those that the server says can continue
   std::vector<std::string> sig_algs_;  // server-sig-algs; empty: not said
   crypto::PublicKey offered_;
+  std::optional<crypto::Certificate> offered_certificate_;  // with it; the key by itself comes next
   int banners_ = 0;
   std::size_t banner_bytes_ = 0;
 };

@@ -15,13 +15,28 @@ bool is_text(std::string_view s) {
                       [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
-/// The key of a request, if the algorithm is one that such a key signs with.
-crypto::PublicKey key_of(const UserauthRequest& request) {
-  Result<crypto::PublicKey> key = crypto::PublicKey::from_blob(request.key);
-  if (!key) return {};
-  const auto& names = crypto::signature_algorithms(key->type());
-  if (std::find(names.begin(), names.end(), request.algorithm) == names.end()) return {};
-  return std::move(*key);
+/// What a request offers. Empty unless the algorithm is one that such a key, or such a
+/// certificate's key, signs with.
+struct Offer {
+  crypto::PublicKey key;
+  std::optional<crypto::Certificate> certificate;
+};
+Offer offer_of(const UserauthRequest& request) {
+  Offer offer;
+  if (crypto::is_certificate_algorithm(request.algorithm)) {
+    Result<crypto::Certificate> certificate = crypto::Certificate::from_blob(request.key);
+    if (!certificate) return {};
+    offer.key = certificate->key();
+    offer.certificate = std::move(*certificate);
+  } else {
+    Result<crypto::PublicKey> key = crypto::PublicKey::from_blob(request.key);
+    if (!key) return {};
+    offer.key = std::move(*key);
+  }
+  const auto& names = crypto::signature_algorithms(offer.key.type());
+  const std::string_view algorithm = crypto::plain_algorithm(request.algorithm);
+  if (std::find(names.begin(), names.end(), algorithm) == names.end()) return {};
+  return offer;
 }
 
 }  // namespace
@@ -76,28 +91,30 @@ Result<AuthStep> AuthServer::handle_request(ByteView payload) {
 }
 
 Result<AuthStep> AuthServer::handle_publickey(const UserauthRequest& request) {
-  const crypto::PublicKey key = key_of(request);
+  Offer offer = offer_of(request);
   const bool bound = request.method == kMethodHostBound;
   const bool here = !bound || std::equal(request.host_key.begin(), request.host_key.end(),
                                          host_key_.begin(), host_key_.end());
-  if (key.is_empty() || !here) return refuse(true);
+  if (offer.key.is_empty() || !here) return refuse(true);
   if (request.has_signature) {
     const Bytes data = signed_request(session_id_, request);
-    if (auto good = key.verify(request.algorithm, data, request.signature); !good) {
+    const std::string_view algorithm = crypto::plain_algorithm(request.algorithm);
+    if (auto good = offer.key.verify(algorithm, data, request.signature); !good) {
       if (good.error().is(Errc::crypto)) return good.error();
       return refuse(true);
     }
   }
   user_ = request.user;
   algorithm_ = request.algorithm;
-  key_ = key;
+  key_ = std::move(offer.key);
+  certificate_ = std::move(offer.certificate);
   asked_ = request.has_signature ? Asked::proof : Asked::offer;
   AuthStep step;
   step.question = true;
   if (request.has_signature) {
-    step.events.emplace_back(KeyVerified{user_, key_});
+    step.events.emplace_back(KeyVerified{user_, key_, certificate_});
   } else {
-    step.events.emplace_back(KeyOffered{user_, key_});
+    step.events.emplace_back(KeyOffered{user_, key_, certificate_});
   }
   return step;
 }
@@ -107,6 +124,7 @@ Result<AuthStep> AuthServer::handle_password(const UserauthRequest& request) {
     return refuse(true);
   user_ = request.user;
   key_ = {};
+  certificate_.reset();
   asked_ = Asked::password;
   AuthStep step;
   step.question = true;
@@ -124,13 +142,15 @@ Result<AuthStep> AuthServer::answer(bool accepted) {
     case Asked::nothing:
       return Error(Errc::usage, "an answer without a question");
     case Asked::offer:
-      step.send.push_back(write_pk_ok(algorithm_, key_.blob()));
+      step.send.push_back(
+          write_pk_ok(algorithm_, certificate_ ? certificate_->blob() : key_.blob()));
       break;
     case Asked::proof:
     case Asked::password:
       step.send.push_back(Bytes{std::byte{kMsgUserauthSuccess}});
       step.success = Authenticated{
-          user_, std::string(asked == Asked::proof ? kMethodPublicKey : kMethodPassword), key_};
+          user_, std::string(asked == Asked::proof ? kMethodPublicKey : kMethodPassword), key_,
+          certificate_};
       break;
   }
   return step;

@@ -6,6 +6,7 @@
 #include "auth_step.hpp"
 #include "messages.hpp"
 
+#include <optional>
 #include <string>
 
 namespace streamkit::ssh {
@@ -41,6 +42,7 @@ class AuthServer {
   Asked asked_ = Asked::nothing;
   std::string user_, algorithm_;
   crypto::PublicKey key_;
+  std::optional<crypto::Certificate> certificate_;
 };
 
 }  // namespace streamkit::ssh

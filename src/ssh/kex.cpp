@@ -22,6 +22,24 @@ Error exchange_failed(const Error& why) {
   return why.is(Errc::bad_key) ? Error(Errc::key_exchange, why.message()) : why;
 }
 
+/// What a server showed as K_S. The blob has to be of the kind that the algorithm names.
+Result<HostKeyReceived> read_host_key(ByteView blob, std::string_view algorithm) {
+  HostKeyReceived shown;
+  if (crypto::is_certificate_algorithm(algorithm)) {
+    Result<crypto::Certificate> certificate = crypto::Certificate::from_blob(blob);
+    if (!certificate) return exchange_failed(certificate.error());
+    shown.key = certificate->key();
+    shown.certificate = std::move(*certificate);
+  } else {
+    Result<crypto::PublicKey> key = crypto::PublicKey::from_blob(blob);
+    if (!key) return exchange_failed(key.error());
+    shown.key = std::move(*key);
+  }
+  if (!makes(shown.key.type(), crypto::plain_algorithm(algorithm)))
+    return Error(Errc::key_exchange, "the server's host key is not of the type that was agreed on");
+  return shown;
+}
+
 }  // namespace
 
 Result<Bytes> Kex::start(Random& random) {
@@ -99,8 +117,16 @@ Result<void> Kex::make_hash(ByteView client_blob, ByteView server_blob) {
 
 const crypto::PrivateKey* Kex::own_host_key() const noexcept {
   for (const crypto::PrivateKey& key : context_.config->host_keys)
-    if (makes(key.public_key().type(), agreed_.host_key)) return &key;
+    if (makes(key.public_key().type(), crypto::plain_algorithm(agreed_.host_key))) return &key;
   return nullptr;
+}
+
+/// K_S for a key of ours: the certificate, when one was agreed on.
+ByteView Kex::shown_blob(const crypto::PublicKey& key) const noexcept {
+  if (crypto::is_certificate_algorithm(agreed_.host_key))
+    for (const crypto::Certificate& certificate : context_.config->host_certificates)
+      if (certificate.fits(key)) return certificate.blob();
+  return key.blob();
 }
 
 Result<Bytes> Kex::handle_init(ByteView payload) {
@@ -111,30 +137,29 @@ Result<Bytes> Kex::handle_init(ByteView payload) {
   Result<crypto::KexMethod::Response> response = method_->respond(*blob);
   if (!response) return exchange_failed(response.error());
   secret_ = std::move(response->shared_secret);
-  host_key_ = to_bytes(key->public_key().blob());
+  host_key_ = to_bytes(shown_blob(key->public_key()));
   if (auto made = make_hash(*blob, response->blob); !made) return made.error();
-  Result<Bytes> signature = key->sign(agreed_.host_key, hash_);
+  Result<Bytes> signature = key->sign(crypto::plain_algorithm(agreed_.host_key), hash_);
   if (!signature) return exchange_failed(signature.error());
   return write_kex_reply({host_key_, response->blob, *signature});
 }
 
-Result<crypto::PublicKey> Kex::handle_reply(ByteView payload) {
+Result<HostKeyReceived> Kex::handle_reply(ByteView payload) {
   Result<KexReply> reply = read_kex_reply(payload);
   if (!reply) return reply.error();
-  Result<crypto::PublicKey> key = crypto::PublicKey::from_blob(reply->host_key);
-  if (!key) return exchange_failed(key.error());
-  if (!makes(key->type(), agreed_.host_key))
-    return Error(Errc::key_exchange, "the server's host key is not of the type that was agreed on");
+  Result<HostKeyReceived> shown = read_host_key(reply->host_key, agreed_.host_key);
+  if (!shown) return shown.error();
   Result<SecretBytes> secret = method_->finish(reply->blob);
   if (!secret) return exchange_failed(secret.error());
   secret_ = std::move(*secret);
   host_key_ = to_bytes(reply->host_key);
   if (auto made = make_hash(client_blob_, reply->blob); !made) return made.error();
-  if (auto proven = key->verify(agreed_.host_key, hash_, reply->signature); !proven) {
+  const std::string_view algorithm = crypto::plain_algorithm(agreed_.host_key);
+  if (auto proven = shown->key.verify(algorithm, hash_, reply->signature); !proven) {
     keys_ready_ = false;
     return exchange_failed(proven.error());
   }
-  return key;
+  return shown;
 }
 
 Result<crypto::DirectionKeys> Kex::derive(bool to_server, const crypto::CipherInfo& cipher,

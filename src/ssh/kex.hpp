@@ -9,7 +9,7 @@
 #include <streamkit/base/random.hpp>
 #include <streamkit/crypto/cipher.hpp>
 #include <streamkit/crypto/kex_method.hpp>
-#include <streamkit/crypto/key.hpp>
+#include <streamkit/ssh/transport.hpp>
 
 #include <memory>
 #include <string>
@@ -44,7 +44,7 @@ class Kex {
   /// Client: the server's reply; its host key comes out, proven: the signature over the exchange
   /// hash has been verified. Whether it is the right key is not known here. The keys are ready
   /// then.
-  Result<crypto::PublicKey> handle_reply(ByteView payload);
+  Result<HostKeyReceived> handle_reply(ByteView payload);
   /// Whether what was agreed on may protect anything. A client knows after the KEXINITs; a server
   /// asks after its reply, which takes no harm, so that programs that only collect host keys
   /// (ssh-keyscan knows no strict key exchange) get one before they are turned away.
@@ -61,7 +61,7 @@ class Kex {
   bool peer_wants_ext_info() const noexcept { return theirs_.ext_info; }
   const Agreement& agreed() const noexcept { return agreed_; }
   ByteView hash() const noexcept { return hash_; }
-  /// The host key of this exchange: blob.
+  /// The host key of this exchange, or its certificate: the blob that was shown and hashed.
   ByteView host_key() const noexcept { return host_key_; }
 
  private:
@@ -71,6 +71,7 @@ class Kex {
   Result<crypto::DirectionKeys> derive(bool to_server, const crypto::CipherInfo& cipher,
                                        const crypto::MacInfo* mac) const;
   const crypto::PrivateKey* own_host_key() const noexcept;
+  ByteView shown_blob(const crypto::PublicKey& key) const noexcept;
 
   KexContext context_;
   Bytes our_init_, their_init_;

@@ -6,6 +6,7 @@
 
 #include <streamkit/base/text.hpp>
 #include <streamkit/base/wire.hpp>
+#include <streamkit/crypto/certificate.hpp>
 #include <streamkit/crypto/cipher.hpp>
 #include <streamkit/crypto/kex_method.hpp>
 #include <streamkit/crypto/key.hpp>
@@ -34,10 +35,25 @@ Result<Names> select(const std::vector<std::string>& wanted, const Known& known,
   return wanted;
 }
 
-bool has_key_for(const std::vector<crypto::PrivateKey>& keys, std::string_view algorithm) {
-  return std::any_of(keys.begin(), keys.end(), [&](const crypto::PrivateKey& key) {
-    return contains(crypto::signature_algorithms(key.public_key().type()), algorithm);
-  });
+/// Whether a server can prove itself by that host key algorithm.
+bool can_show(const Config& config, std::string_view algorithm) {
+  const auto signs = [&](const crypto::PublicKey& key) {
+    return contains(crypto::signature_algorithms(key.type()), crypto::plain_algorithm(algorithm));
+  };
+  if (!crypto::is_certificate_algorithm(algorithm))
+    return std::any_of(config.host_keys.begin(), config.host_keys.end(),
+                       [&](const crypto::PrivateKey& key) { return signs(key.public_key()); });
+  return std::any_of(
+      config.host_certificates.begin(), config.host_certificates.end(),
+      [&](const crypto::Certificate& certificate) { return signs(certificate.key()); });
+}
+
+/// Certificates first: who has one wants it to be looked at.
+Known host_key_algorithms() {
+  Known names = crypto::certificate_algorithms();
+  names.insert(names.end(), crypto::signature_algorithms().begin(),
+               crypto::signature_algorithms().end());
+  return names;
 }
 
 Names without_marks(const Names& names, Proposal& out, Role sender) {
@@ -104,12 +120,13 @@ Result<Proposal> make_proposal(Role ours, const Config& config) {
   if (ours == Role::server && policy.kex.empty())
     std::erase_if(out.kex, [](const std::string& n) { return n.starts_with("diffie-hellman"); });
 
-  names = select(policy.host_keys, crypto::signature_algorithms(), "host key algorithm");
+  names = select(policy.host_keys, host_key_algorithms(), "host key algorithm");
   if (!names) return names.error();
   out.host_keys = std::move(*names);
   if (ours == Role::server)
-    std::erase_if(out.host_keys,
-                  [&](const std::string& n) { return !has_key_for(config.host_keys, n); });
+    std::erase_if(out.host_keys, [&](const std::string& n) { return !can_show(config, n); });
+  else if (policy.host_keys.empty() && !config.judges_authorities)
+    std::erase_if(out.host_keys, crypto::is_certificate_algorithm);
   if (out.host_keys.empty())
     return Error(Errc::usage, "no host key in Config::host_keys fits Config::algorithms.host_keys");
 

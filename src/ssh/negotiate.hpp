@@ -29,7 +29,7 @@ struct Proposal {
 
 /// The names that Config asks for, checked: unknown ones are Errc::usage. Lists that are empty
 /// there are everything the crypto room has; a server offers only host key algorithms it has keys
-/// for.
+/// (and certificates) for.
 Result<Proposal> make_proposal(Role ours, const Config& config);
 
 /// `first`: the names that are no algorithms are written in the first exchange only.

@@ -16,13 +16,37 @@ constexpr int kSmallUsesBeforeShrink = 32;
 /// other.
 constexpr std::size_t kReadStopFactor = 2;
 
+Result<void> check_host_certificates(const Config& config) {
+  for (const crypto::PrivateKey& key : config.host_keys) {
+    const auto fits = [&](const crypto::Certificate& c) { return c.fits(key.public_key()); };
+    if (std::count_if(config.host_certificates.begin(), config.host_certificates.end(), fits) > 1)
+      return Error(Errc::usage, "Config::host_certificates has two for one key");
+  }
+  for (const crypto::Certificate& certificate : config.host_certificates) {
+    const auto certified = [&](const crypto::PrivateKey& k) {
+      return certificate.fits(k.public_key());
+    };
+    if (std::none_of(config.host_keys.begin(), config.host_keys.end(), certified))
+      return Error(Errc::usage,
+                   "Config::host_certificates has one of a key that is not in host_keys");
+    if (certificate.type() != crypto::CertificateType::host)
+      return Error(Errc::usage, "Config::host_certificates has a user's");
+  }
+  return {};
+}
+
 Result<void> check(Role role, const Config& config) {
   if (!config.random) return Error(Errc::usage, "Config::random is required");
   if (role == Role::client) {
     if (config.user.size() > kMaxUserName)
       return Error(Errc::usage, "Config::user is longer than 255 bytes");
-    for (const auto& identity : config.identities)
+    for (const auto& identity : config.identities) {
       if (identity.private_key.is_empty()) return Error(Errc::usage, "Config::identities has an empty key");
+      if (identity.certificate && !identity.certificate->fits(identity.public_key()))
+        return Error(Errc::usage, "Config::identities has a certificate of another key");
+      if (identity.certificate && identity.certificate->type() != crypto::CertificateType::user)
+        return Error(Errc::usage, "Config::identities has a host's certificate");
+    }
     return {};
   }
   if (config.host_keys.empty())
@@ -34,7 +58,7 @@ Result<void> check(Role role, const Config& config) {
       if (config.host_keys[i].public_key().type() == config.host_keys[j].public_key().type())
         return Error(Errc::usage, "Config::host_keys has two keys of one type");
   }
-  return {};
+  return check_host_certificates(config);
 }
 
 }  // namespace

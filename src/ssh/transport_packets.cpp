@@ -223,11 +223,11 @@ Result<void> Transport::Impl::handle_kex_init(ByteView payload) {
 }
 
 Result<void> Transport::Impl::handle_kex_reply(ByteView payload) {
-  Result<crypto::PublicKey> key = kex_->handle_reply(payload);
-  if (!key) return key.error();
+  Result<HostKeyReceived> shown = kex_->handle_reply(payload);
+  if (!shown) return shown.error();
   if (kex_->is_first()) {
     question_ = Question::host_key;
-    events_.emplace_back(HostKeyReceived{std::move(*key)});
+    events_.emplace_back(std::move(*shown));
     return {};
   }
   const ByteView blob = kex_->host_key();

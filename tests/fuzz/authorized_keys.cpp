@@ -23,15 +23,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const std::string& problem : keys.problems()) require(escape(problem) == problem);
   for (const AuthorizedKeys::Entry& entry : keys.entries()) {
     require(!entry.key.is_empty());
-    require(keys.find(entry.key) == &entry);
+    require((entry.is_authority ? keys.find_authority(entry.key) : keys.find(entry.key)) == &entry);
     const std::string_view line = line_of(text, entry.line);
     const std::string key = entry.key.text();
     require(line.find(key.substr(0, key.find(' '))) != std::string_view::npos);
     require(line.find(key.substr(key.find(' ') + 1)) != std::string_view::npos);
     require(entry.comment.size() < line.size());
-    // A line that holds a quote before its key restricts the names.
+    // A line that holds a quote before its key restricts the names or the principals.
     const std::string_view before = line.substr(0, line.find(key.substr(key.find(' ') + 1)));
-    require(entry.names.empty() == (before.find('"') == std::string_view::npos));
+    require((entry.names.empty() && entry.principals.empty()) ==
+            (before.find('"') == std::string_view::npos));
     for (const std::string& name : entry.names) require(!name.empty() && name != "!");
     if (entry.names.empty()) require(AuthorizedKeys::allows_name(entry, "anyone"));
   }

@@ -232,6 +232,7 @@ OurServer::OurServer(Setup setup) : user_key_(new_key(setup.user_key)) {
   options.algorithms = std::move(setup.algorithms);
   options.limits.ssh.rekey_after_bytes = setup.rekey_after_bytes;
   options.log = [this](std::string_view level, std::string_view line) { log_.put(level, line); };
+  if (setup.change) setup.change(options);
   peer_.emplace(Peer::make(std::move(options)).value());
   serve(*peer_);
   endpoint_ = peer_->bind(endpoint_).value();
@@ -254,6 +255,7 @@ OurClient::OurClient(const Setup& setup)
   options.limits.ssh.rekey_after_bytes = setup.rekey_after_bytes;
   options.reconnect.on = false;
   options.log = [this](std::string_view level, std::string_view line) { log_.put(level, line); };
+  if (setup.change) setup.change(options);
   peer_.emplace(Peer::make(std::move(options)).value());
 }
 

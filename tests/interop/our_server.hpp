@@ -95,6 +95,7 @@ class OurServer {
     crypto::KeyType host_key = crypto::KeyType::ed25519;
     crypto::KeyType user_key = crypto::KeyType::ed25519;
     std::uint64_t rekey_after_bytes = kRekeyBytes;
+    std::function<void(PeerOptions&)> change{};  ///< the last word before the peer is made
   };
   OurServer() : OurServer(Setup()) {}
   explicit OurServer(Setup setup);
@@ -132,6 +133,7 @@ class OurClient {
     std::string host_key_fingerprint;
     ssh::Algorithms algorithms{};
     std::uint64_t rekey_after_bytes = kRekeyBytes;
+    std::function<void(PeerOptions&)> change{};  ///< the last word before the peer is made
   };
   explicit OurClient(const Setup& setup);
   Result<PeerInfo> connect();

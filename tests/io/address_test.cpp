@@ -22,5 +22,40 @@ TEST(Address, knows_loopback) {
   EXPECT_TRUE(unix_path("/run/x").is_loopback());
 }
 
+bool is_in(const std::string& host, std::string_view networks) {
+  return is_in_networks(host, networks).value();
+}
+
+TEST(Networks, have_the_addresses_whose_first_bits_are_theirs) {
+  EXPECT_TRUE(is_in("10.1.2.3", "10.0.0.0/8"));
+  EXPECT_FALSE(is_in("11.1.2.3", "10.0.0.0/8"));
+  EXPECT_TRUE(is_in("10.127.255.255", "10.0.0.0/9"));
+  EXPECT_FALSE(is_in("10.128.0.0", "10.0.0.0/9"));
+  EXPECT_TRUE(is_in("192.0.2.1", "192.0.2.1"));
+  EXPECT_TRUE(is_in("192.0.2.1", "192.0.2.1/32"));
+  EXPECT_FALSE(is_in("192.0.2.2", "192.0.2.1"));
+  EXPECT_TRUE(is_in("8.8.8.8", "0.0.0.0/0"));
+  EXPECT_FALSE(is_in("2001:db8::1", "0.0.0.0/0"));
+  EXPECT_TRUE(is_in("2001:db8:0:1::5", "2001:db8::/32"));
+  EXPECT_FALSE(is_in("2001:db9::5", "2001:db8::/32"));
+  EXPECT_TRUE(is_in("::1", "::1"));
+  EXPECT_TRUE(is_in("::ffff:10.0.0.1", "10.0.0.0/8"));
+  EXPECT_TRUE(is_in("10.0.0.1", "192.0.2.1,2001:db8::/32,10.0.0.0/24"));
+  for (const char* host : {"", "example.org", "/run/x", "10.0.0", "10.0.0.1:80", "[::1]"})
+    EXPECT_FALSE(is_in(host, "0.0.0.0/0,::/0")) << host;
+}
+
+TEST(Networks, that_are_malformed_spoil_the_whole_list) {
+  for (const char* networks : {"", ",", "10.0.0.0/8,", "10.0.0.0/33", "::/129", "10.0.0.1/8",
+                               "2001:db8::1/32", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/8x",
+                               "!10.0.0.0/8", "10.*", "localhost", "10.0.0.1,bogus"})
+    EXPECT_FALSE(is_in_networks("10.0.0.1", networks)) << networks;
+}
+
+TEST(Clock, of_the_wall_counts_from_1970) {
+  EXPECT_GT(unix_seconds(), 1'700'000'000u);
+  EXPECT_LT(unix_seconds(), 10'000'000'000u);
+}
+
 }  // namespace
 }  // namespace streamkit::io

@@ -163,10 +163,59 @@ TEST(KnownHosts, reads_a_line_of_any_length_whole) {
   }
 }
 
-TEST(KnownHosts, skips_and_reports_certificate_authorities) {
+Verdict authority(const std::string& file, const std::string& host, std::uint16_t port = 22) {
+  return KnownHosts::parse(file).check_authority(host, port, key()).verdict;
+}
+
+TEST(KnownHosts, takes_the_key_of_an_authority_for_nobody_s) {
   const KnownHosts hosts = KnownHosts::parse("@cert-authority * " + text() + "\n");
   EXPECT_EQ(hosts.check("h", 22, key()).verdict, Verdict::unknown);
-  EXPECT_THAT(hosts.problems(), ElementsAre("line 1: certificate authorities are not supported"));
+  EXPECT_EQ(hosts.check_authority("h", 22, key()).verdict, Verdict::known);
+  EXPECT_EQ(hosts.check_authority("h", 22, key(1)).verdict, Verdict::unknown);
+  EXPECT_THAT(hosts.problems(), IsEmpty());
+  EXPECT_EQ(authority("h " + text() + "\n", "h"), Verdict::unknown)
+      << "nor a host's key for an authority";
+}
+
+TEST(KnownHosts, knows_an_authority_for_the_hosts_of_its_patterns_on_every_port) {
+  const std::string file = "@cert-authority *.example.org,h,!bad.example.org " + text() + "\n";
+  for (const std::uint16_t port : {std::uint16_t{22}, std::uint16_t{2222}}) {
+    EXPECT_EQ(authority(file, "A.example.org", port), Verdict::known);
+    EXPECT_EQ(authority(file, "h", port), Verdict::known);
+    EXPECT_EQ(authority(file, "bad.example.org", port), Verdict::unknown);
+    EXPECT_EQ(authority(file, "example.org", port), Verdict::unknown);
+    EXPECT_TRUE(KnownHosts::parse(file).has_authority("h", port));
+    EXPECT_FALSE(KnownHosts::parse(file).has_authority("bad.example.org", port));
+  }
+  EXPECT_EQ(authority("@cert-authority [h]:2222 " + text() + "\n", "h", 2222), Verdict::known);
+  EXPECT_EQ(authority("@cert-authority [h]:2222 " + text() + "\n", "h", 22), Verdict::unknown);
+  EXPECT_EQ(authority("@cert-authority *,!h " + text() + "\n", "h", 2222), Verdict::unknown)
+      << "the exception holds on every port";
+  EXPECT_EQ(authority("@cert-authority *,![h]:2222 " + text() + "\n", "h", 2222), Verdict::unknown);
+  EXPECT_EQ(authority("@cert-authority " + hashed("h") + " " + text() + "\n", "h", 2222),
+            Verdict::known);
+  EXPECT_EQ(authority("@cert-authority " + hashed("h") + " " + text() + "\n", "g"),
+            Verdict::unknown);
+}
+
+TEST(KnownHosts, believes_no_authority_that_is_revoked_wherever_the_line_stands) {
+  const std::string known = "@cert-authority * " + text() + "\n",
+                    cut = text().substr(0, text().size() - 4);
+  for (const std::string& revoked : {"@revoked h " + text() + "\n", "@revoked * " + cut + "\n",
+                                     "@revoked |1|x|y " + text() + "\n"}) {
+    EXPECT_EQ(authority(known + revoked, "h", 2222), Verdict::revoked) << revoked;
+    EXPECT_EQ(authority(revoked + known, "h"), Verdict::revoked) << revoked;
+  }
+  EXPECT_EQ(authority(known + "@revoked g " + text() + "\n", "h"), Verdict::known);
+  EXPECT_EQ(authority(known + "@revoked * " + text(1) + "\n", "h"), Verdict::known);
+}
+
+TEST(KnownHosts, remembers_that_there_is_an_authority_whose_line_it_cannot_read) {
+  const KnownHosts hosts = KnownHosts::parse("@cert-authority h ssh-ed25519 AAAA\n");
+  EXPECT_TRUE(hosts.has_authority("h", 22));
+  EXPECT_FALSE(hosts.has_authority("g", 22));
+  EXPECT_EQ(hosts.check_authority("h", 22, key()).verdict, Verdict::unknown);
+  EXPECT_THAT(hosts.problems(), ElementsAre(StartsWith("line 1: ")));
 }
 
 TEST(KnownHosts, neither_trusts_nor_forgets_a_host_whose_line_it_cannot_read) {
@@ -338,7 +387,8 @@ TEST(AuthorizedKeys, refuses_options_that_it_does_not_know) {
   for (const char* options : {"from=\"10.*\"",
                               "command=\"x\"",
                               "no-pty",
-                              "cert-authority",
+                              "cert-authority=\"x\"",
+                              "principals",
                               "restrict,pty",
                               "expiry-time=\"20300101\"",
                               "names=\"a\"",
@@ -371,7 +421,31 @@ TEST(AuthorizedKeys, refuses_options_that_do_not_parse) {
   for (const char* value : {"", ",", "a,", ",a", "a,,b", "a, b", "!", "a,!", "a\tb"})
     expect_refused("name=\"" + std::string(value) + "\" " + text(), "empty or has a blank");
   expect_refused("name=\"!a\" " + text(), "only which names are not");
+  expect_refused("principals=\"a\" " + text(), "for lines with cert-authority");
+  expect_refused("cert-authority,principals=a " + text(), "not in quotes");
+  expect_refused("cert-authority,principals=\"a\",principals=\"b\" " + text(), "twice");
+  for (const char* value : {"", ",", "a,", ",a", "a,,b"})
+    expect_refused("cert-authority,principals=\"" + std::string(value) + "\" " + text(),
+                   "principal");
   expect_refused("restrict , name=\"a\" " + text(), "");
+}
+
+TEST(AuthorizedKeys, keeps_authorities_apart_from_keys_that_are_somebody_s) {
+  const AuthorizedKeys keys =
+      AuthorizedKeys::parse("principals=\"a,b c\",cert-authority,name=\"x*\" " + text() + "\n" +
+                            text(1) + "\ncert-authority " + text(1) + "\n");
+  EXPECT_THAT(keys.problems(), IsEmpty());
+  EXPECT_EQ(keys.find(key()), nullptr);
+  const AuthorizedKeys::Entry* entry = keys.find_authority(key());
+  ASSERT_NE(entry, nullptr);
+  EXPECT_THAT(entry->principals, ElementsAre("a", "b c"));
+  EXPECT_TRUE(AuthorizedKeys::allows_name(*entry, "xyz"));
+  EXPECT_EQ(keys.find(key(1))->line, 2u) << "a key may be both";
+  EXPECT_EQ(keys.find_authority(key(1))->line, 3u);
+  const AuthorizedKeys twice = AuthorizedKeys::parse(
+      "cert-authority " + text() + "\ncert-authority,principals=\"a\" " + text() + "\n");
+  EXPECT_THAT(twice.find_authority(key())->principals, IsEmpty());
+  EXPECT_THAT(twice.problems(), ElementsAre(HasSubstr("other names or principals")));
 }
 
 TEST(AuthorizedKeys, reads_an_escaped_quote_as_a_quote) {

@@ -55,6 +55,7 @@ struct PairEnd {
   std::optional<ssh::Authenticated> authenticated;
   std::optional<ssh::Disconnected> disconnected;
   std::optional<crypto::PublicKey> host_key;
+  std::optional<crypto::Certificate> host_certificate;
   std::vector<std::pair<std::string, std::string>> extensions;
   std::string banner;
 
@@ -110,6 +111,7 @@ struct PairEnd {
   void take(ssh::HostKeyReceived& e) {
     log.emplace_back("host_key");
     host_key = e.key;
+    host_certificate = e.certificate;
     if (!host_key_answer) return;
     host_key_answer(e.key) ? transport.accept_host_key()
                            : transport.reject_host_key(Error(Errc::host_key_unknown));

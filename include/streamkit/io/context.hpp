@@ -20,6 +20,8 @@ namespace streamkit::io {
 
 /// steady_clock's now. The one place where the library reads that clock.
 TimePoint now() noexcept;
+/// The wall clock: seconds since 1970. For what people write dates into; waits use now().
+std::uint64_t unix_seconds() noexcept;
 
 class Loop;
 

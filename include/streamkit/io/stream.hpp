@@ -10,6 +10,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -26,6 +27,12 @@ struct Address {
   std::string text() const;
   bool is_loopback() const noexcept;  ///< 127.0.0.0/8, ::1, "localhost", or a unix path
 };
+
+/// Whether the numeric address `host` lies in one of the comma-separated `networks`: "10.0.0.0/8",
+/// "2001:db8::/32", or single addresses. An IPv4 address may be written as a mapped IPv6 one.
+/// Errc::usage if anything in the list is not a network (bits beyond its length are zero); false
+/// for a `host` that is no address.
+Result<bool> is_in_networks(const std::string& host, std::string_view networks);
 
 /// Ordered bytes both ways, non-blocking. Destroying it closes it.
 class Stream {

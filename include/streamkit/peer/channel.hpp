@@ -9,7 +9,7 @@
 #pragma once
 
 #include <streamkit/base/headers.hpp>
-#include <streamkit/crypto/key.hpp>
+#include <streamkit/crypto/certificate.hpp>
 #include <streamkit/peer/endpoint.hpp>
 #include <streamkit/peer/until.hpp>
 
@@ -33,6 +33,8 @@ struct PeerInfo {
   std::uint64_t link = 0;          ///< this link's number in our Peer; never reused
   std::string name;                ///< the peer's name; for stock SSH software the user name
   crypto::PublicKey key;           ///< that authenticated; empty in process and for passwords
+  /// That was believed for it: its key_id(), principals() and signature_key() tell who says whose key it is.
+  std::optional<crypto::Certificate> certificate;
   std::string endpoint;            ///< where it was bound or connected
   std::string address;             ///< remote address, for people
   std::string software;            ///< SSH identification, escaped

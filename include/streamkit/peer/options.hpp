@@ -18,10 +18,14 @@ namespace streamkit {
 
 /// Who may connect to us (server half) and whom we accept as server (client half).
 struct Trust {
-  // ---- as server. With none of the first three set, only our own key is accepted.
+  // ---- as server. With none of the first four set, only our own key is accepted.
   std::string authorized_keys_file;                    ///< read anew for each authentication
+  /// Keys, one a line, of authorities whose user certificates are believed, as sshd's TrustedUserCAKeys;
+  /// read anew for each authentication. A certificate lets in who claims one of its principals as name.
+  std::string user_ca_file;
   std::vector<crypto::PublicKey> authorized_keys;
-  /// May this key come in under this name? Called on the Context, once per verified or offered key.
+  /// May this key come in under this name? Called on the Context, once per verified or offered key; not
+  /// asked about keys that come with a certificate.
   std::function<bool(const std::string& name, const crypto::PublicKey& key)> public_key;
   /// May this name come in with this password? Set: passwords are offered to clients.
   std::function<bool(const std::string& name, std::string_view password)> password;
@@ -33,10 +37,17 @@ struct Trust {
     any_insecure,  ///< every key, unverified: for tests on one machine
   };
   HostKeys host_keys = HostKeys::pinned;
-  std::string known_hosts_file;                        ///< read at each connect; written by tofu
+  /// Read at each connect; written by tofu. Its @cert-authority lines say whose host certificates are
+  /// believed; a host that they name is never trusted at first sight.
+  std::string known_hosts_file;
   std::vector<std::string> known_host_keys;            ///< fingerprints, "SHA256:..."
   std::function<bool(const Endpoint& endpoint, const crypto::PublicKey& key)> host_key;
   std::string present_password;                        ///< tried after our key when the server takes passwords
+
+  // ---- both
+  /// Keys and certificates that are refused before everything else, of users and of hosts: see RevokedKeys.
+  /// Read for each; while it cannot be read, or not be understood, every key is refused.
+  std::string revoked_keys_file;
 
   // ---- names
   /// What happens when a link comes up under the name of a live link with the same key. Another key
@@ -78,6 +89,10 @@ struct PeerOptions {
   std::optional<crypto::PrivateKey> identity;          ///< our one key
   std::string identity_file;                           ///< used when there is no identity; made on first use
                                                        ///< with neither, a key is made for this run
+  /// Certificates of that key, at most one for each: a user's is shown where we connect, a host's where we
+  /// bind. Empty: IDENTITY_FILE-cert.pub, if there is one (ssh-keygen -s makes it). Read for each link, so
+  /// that it may be renewed; make() wants them good. (running)
+  std::vector<std::string> identity_certificate_files;
   Trust trust;                                         ///< (running)
   PeerLimits limits;                                   ///< (running)
   Reconnect reconnect;                                 ///< (running)

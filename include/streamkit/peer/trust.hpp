@@ -3,8 +3,9 @@
 #pragma once
 
 #include <streamkit/base/result.hpp>
-#include <streamkit/crypto/key.hpp>
+#include <streamkit/crypto/certificate.hpp>
 
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,15 +24,22 @@ class KnownHosts {
     std::size_t line = 0;                     ///< of the entry that decided it; 0: none
     std::vector<crypto::PublicKey> expected;  ///< for `changed`: the keys that are known for the host
   };
-  /// Patterns, negation, hashed names, [host]:port, @revoked. @cert-authority lines and lines that do
-  /// not parse are skipped and reported in problems(). A skipped line never makes a key trusted, nor
-  /// its host a new one: a host that such a line names is `changed` (with nothing in `expected`)
-  /// unless another line knows the key. What cannot be read of a @revoked line counts as "all".
+  /// Patterns, negation, hashed names, [host]:port, @revoked, @cert-authority. Lines that do not parse
+  /// are skipped and reported in problems(). A skipped line never makes a key trusted, nor its host a
+  /// new one: a host that such a line names is `changed` (with nothing in `expected`) unless another
+  /// line knows the key. What cannot be read of a @revoked line counts as "all".
   static KnownHosts parse(std::string_view text);
   /// `host` as it was asked for, in any case of letters; port 22 (and 0: no port) is looked up plainly,
   /// others as [host]:port only. A key of a type that has no entry while another type has one is
   /// `changed`, not `unknown`. @revoked wins over everything. An empty host or key is `changed`.
   Answer check(std::string_view host, std::uint16_t port, const crypto::PublicKey& key) const;
+  /// What a @cert-authority line says of who signed a certificate of the host: `known`, `unknown` or
+  /// `revoked` (a @revoked line has it, which wins). As certificates are for hosts and not for ports, a
+  /// line counts that names the host with or without its port, and none that excludes either.
+  Answer check_authority(std::string_view host, std::uint16_t port, const crypto::PublicKey& authority) const;
+  /// Whether a @cert-authority line, readable or not, names the host: a key that is not known is no first
+  /// contact then.
+  bool has_authority(std::string_view host, std::uint16_t port) const;
   /// Sentences that begin with "line N: ", safe to print; at most kMaxTrustProblems and one.
   const std::vector<std::string>& problems() const noexcept { return problems_; }
   /// The line to add for a host, without newline. Empty when that cannot be: no key, or a host with
@@ -44,10 +52,11 @@ class KnownHosts {
     std::string patterns;   // lower case; empty: hashed
     Bytes salt, hash;       // of a hashed name
     crypto::PublicKey key;  // empty: there is one, but it could not be read
-    bool revoked = false;
+    bool revoked = false, authority = false;
   };
   void read_line(std::size_t number, std::string_view text);
   static Result<bool> names(const Entry& entry, std::string_view host);
+  static Result<bool> covers(const Entry& entry, std::string_view host, std::uint16_t port);
   std::vector<Entry> entries_;
   std::vector<std::string> problems_;
 };
@@ -61,23 +70,65 @@ class AuthorizedKeys {
     /// Option name="PATTERN,...": the peer names this key may claim, with `*`, `?` and a leading `!`
     /// for names it may not. Empty: any.
     std::vector<std::string> names;
+    /// Option cert-authority: not somebody's key, but one whose certificates are believed.
+    bool is_authority = false;
+    /// Option principals="NAME,...": a certificate has to have one of them. Empty: any.
+    std::vector<std::string> principals;
     std::string comment;
   };
-  /// The options are name="PATTERN,..." and restrict (which takes away nothing that we would give).
+  /// The options are name="PATTERN,...", cert-authority, principals="NAME,..." (with that one only) and
+  /// restrict (which takes away nothing that we would give).
   /// Lines with others are refused (a restriction that is not understood must not be ignored); so are
   /// lines that do not parse, whose declared type is not the key's, or that repeat a key of an earlier
   /// line with other names. They are reported in problems(), as KnownHosts does.
   static AuthorizedKeys parse(std::string_view text);
+  /// The line of a key that is somebody's; of an authority. nullptr: there is none.
   const Entry* find(const crypto::PublicKey& key) const noexcept;
+  const Entry* find_authority(const crypto::PublicKey& key) const noexcept;
   /// Whether `entry` may claim `name`.
   static bool allows_name(const Entry& entry, std::string_view name) noexcept;
   const std::vector<Entry>& entries() const noexcept { return entries_; }
   const std::vector<std::string>& problems() const noexcept { return problems_; }
 
  private:
+  const Entry* find(const crypto::PublicKey& key, bool authority) const noexcept;
   std::vector<Entry> entries_;
   std::vector<std::string> problems_;
 };
+
+/// Keys and certificates that are no longer good: a list of public keys, one a line as in a .pub file, or
+/// a key revocation list as ssh-keygen -k makes it (OpenSSH's PROTOCOL.krl) with serial numbers, ranges
+/// and bitmaps of them, key ids, keys, and SHA-1 and SHA-256 fingerprints.
+class RevokedKeys {
+ public:
+  /// Errc::bad_file for anything that is not understood to its end, and for a KRL that is signed: what
+  /// cannot be read might revoke the very key that is asked about.
+  static Result<RevokedKeys> parse(std::string_view file);
+  bool has(const crypto::PublicKey& key) const;
+  /// It, the key in it, or its authority.
+  bool has(const crypto::Certificate& certificate) const;
+
+ private:
+  struct Range {
+    std::uint64_t first = 0, last = 0;
+    Bytes bits;  ///< not empty: bit i from the end stands for `first` + i
+    bool has(std::uint64_t serial) const noexcept;
+  };
+  struct Section {
+    Bytes authority;  ///< its blob; empty: any
+    std::vector<Range> serials;
+    std::set<std::string, std::less<>> key_ids;
+  };
+  Result<void> read_lines(std::string_view text);
+  Result<void> read_list(ByteView file);
+  static Result<Section> read_section(ByteView data);
+  static Result<void> read_part(std::uint8_t type, ByteView data, Section& to);
+  std::set<std::string, std::less<>> keys_, sha1_, sha256_;  ///< blobs, and their digests
+  std::vector<Section> sections_;
+};
+
+/// A certificate from its -cert.pub file. Every error names the file.
+Result<crypto::Certificate> load_certificate(const std::string& path);
 
 /// Reads the private key at `path`, or makes an Ed25519 one there (0600, unencrypted, with its .pub
 /// beside it) when there is none. Never overwrites: when another process makes it at the same time,

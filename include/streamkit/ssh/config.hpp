@@ -4,9 +4,11 @@
 #include <streamkit/base/random.hpp>
 #include <streamkit/base/secret.hpp>
 #include <streamkit/base/time.hpp>
+#include <streamkit/crypto/certificate.hpp>
 #include <streamkit/crypto/implementation.hpp>
 #include <streamkit/crypto/key.hpp>
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,7 +18,9 @@ namespace streamkit::ssh {
 enum class Role { client, server };
 
 /// Names in order of preference. An empty list means every one that the crypto room has, in its
-/// order; a name it does not have is Errc::usage when the Transport is made.
+/// order; a name it does not have is Errc::usage when the Transport is made. Certificate algorithms
+/// stand before the plain ones in an empty `host_keys`: at a server those that it has a certificate
+/// for, at a client all if Config::judges_authorities is set and none otherwise.
 struct Algorithms {
   std::vector<std::string> kex, host_keys, ciphers, macs;
   /// chacha20-poly1305 (and CTR with EtM) with a peer that lacks strict key exchange is refused
@@ -54,6 +58,8 @@ struct Identity {
   Identity(crypto::PrivateKey key) : private_key(std::move(key)) {}  // NOLINT: a key is an identity
 
   crypto::PrivateKey private_key;
+  /// Says whose key it is; offered before the key alone. It has to fit the key.
+  std::optional<crypto::Certificate> certificate;
   const crypto::PublicKey& public_key() const { return private_key.public_key(); }
 };
 
@@ -68,10 +74,16 @@ struct Config {
 
   // server
   std::vector<crypto::PrivateKey> host_keys;  ///< at most one a type; at least one
+  /// Shown to clients that want certificates. Each is a host's and fits one of host_keys; at most
+  /// one a key. Whether it is valid now is the client's to say.
+  std::vector<crypto::Certificate> host_certificates;
   bool offer_password = false;                ///< accept password attempts (as questions)
   std::string banner;                         ///< SSH_MSG_USERAUTH_BANNER before the first answer
 
   // client
+  /// Who answers HostKeyReceived knows authorities, so servers are asked for certificates first. (A
+  /// client that knows none has no use for them, and all their checks to fail.)
+  bool judges_authorities = false;
   std::string user;
   std::vector<Identity> identities;  ///< offered in order
   std::string password;  ///< tried after the keys when not empty and the server takes it

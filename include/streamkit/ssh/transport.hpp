@@ -49,21 +49,25 @@ DisconnectReason disconnect_reason(const Error& error) noexcept;
 
 /// Client: the server proved to hold this key. Question: accept_host_key() or reject_host_key(). On
 /// a rekey it is asked only if the key differs from the accepted one (which then is an error
-/// anyway).
+/// anyway). With a certificate for it, if one was agreed on: its signature verifies and it fits the
+/// key; whether its authority, type, time and principals are right is the question.
 struct HostKeyReceived {
   crypto::PublicKey key;
+  std::optional<crypto::Certificate> certificate;
 };
 /// Server: would a signature by this key for this user be accepted? Question: accept_auth() or
-/// reject_auth(). Says nothing about who is there.
+/// reject_auth(). Says nothing about who is there. A certificate is as in HostKeyReceived.
 struct KeyOffered {
   std::string user;
   crypto::PublicKey key;
+  std::optional<crypto::Certificate> certificate;
 };
 /// Server: this user proved to hold this key: the signature over the session has been verified.
 /// Question.
 struct KeyVerified {
   std::string user;
   crypto::PublicKey key;
+  std::optional<crypto::Certificate> certificate;
 };
 /// Server: a password attempt. Question. Wiped after the answer.
 struct PasswordOffered {
@@ -82,11 +86,13 @@ struct Banner {
 struct AuthAttemptFailed {
   std::string method;
 };
-/// Authentication is done; payloads may flow. `user` and `key` are those of the successful request.
+/// Authentication is done; payloads may flow. `user`, `key` and `certificate` are those of the
+/// successful request.
 struct Authenticated {
   std::string user;
   std::string method;     ///< "publickey" or "password"
   crypto::PublicKey key;  ///< empty for a password
+  std::optional<crypto::Certificate> certificate;
 };
 /// The end; nothing comes after it. errc: disconnected (remote's reason in the words), protocol,
 /// mac, ...
