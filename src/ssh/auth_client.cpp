@@ -78,14 +78,23 @@ Result<AuthStep> AuthClient::next() {
     step.send.push_back(write_password_request(config_->user, config_->password));
     return step;
   }
+  if (config_->interactive && !interactive_tried_ && list_known_ &&
+      is_allowed(kMethodInteractive)) {
+    interactive_tried_ = true;
+    pending_ = kMethodInteractive;
+    step.send.push_back(write_interactive_request(config_->user));
+    return step;
+  }
   if (!list_known_ && !none_tried_) {  // nothing tried yet: ask what there is
     none_tried_ = true;
     pending_ = kMethodNone;
     step.send.push_back(write_none_request(config_->user));
     return step;
   }
-  step.end =
-      Error(Errc::auth_denied, "authentication failed: the server accepted no key and no password");
+  step.end = Error(Errc::auth_denied,
+                   change_wanted_ ? "the password has to be changed before the server takes it, and "
+                                    "this client does not change passwords"
+                                  : "authentication failed: the server accepted nothing we have");
   return step;
 }
 
@@ -122,7 +131,14 @@ Result<AuthStep> AuthClient::handle_failure(ByteView payload) {
   if (!failure) return failure.error();
   methods_.assign(failure->methods.begin(), failure->methods.end());
   list_known_ = true;
-  return attempt_failed();
+  if (!failure->partial) return attempt_failed();
+  if (++partial_successes_ > kMaxPartialSuccesses)
+    return Error(Errc::limit, "the server accepts again and again, and never lets us in");
+  // What it refused before may be what it wants as the next step.
+  pending_ = {};
+  next_identity_ = 0;
+  interactive_tried_ = false;
+  return next();
 }
 
 Result<AuthStep> AuthClient::handle_success(ByteView payload) {
@@ -149,11 +165,48 @@ Result<AuthStep> AuthClient::handle_banner(ByteView payload) {
 }
 
 Result<AuthStep> AuthClient::handle_method_reply(ByteView payload) {
-  if (pending_ != kMethodPassword)
-    return Error(Errc::protocol, "an answer that belongs to no method of ours");
+  if (pending_ == kMethodPassword) return handle_password_change(payload);
+  if (pending_ == kMethodInteractive) return handle_info_request(payload);
+  return Error(Errc::protocol, "an answer that belongs to no method of ours");
+}
+
+Result<AuthStep> AuthClient::handle_info_request(ByteView payload) {
+  Result<InfoRequest> request = read_info_request(payload);
+  if (!request) return request.error();
+  if (++rounds_ > kMaxInteractiveRounds)
+    return Error(Errc::limit, "the server asks for more than 16 rounds");
+  prompts_ = request->prompts.size();
+  AuthStep step;
+  step.question = true;
+  step.events.emplace_back(std::move(*request));
+  return step;
+}
+
+Result<AuthStep> AuthClient::answer_prompts(const std::vector<SecretBytes>& answers) {
+  if (!prompts_) return Error(Errc::usage, "answer_prompts() where nothing is asked");
+  if (answers.size() != *prompts_)
+    return Error(Errc::usage, "answer_prompts() with another number of answers than of prompts");
+  for (const SecretBytes& answer : answers)
+    if (answer.size() > kMaxPassword)
+      return Error(Errc::usage, "answer_prompts() with an answer of more than 1024 bytes");
+  prompts_.reset();
+  AuthStep step;
+  step.send.push_back(write_info_response(answers));
+  return step;
+}
+
+Result<AuthStep> AuthClient::decline() {
+  prompts_.reset();
+  AuthStep step;
+  step.end = Error(Errc::cancelled, "what the server asked was not answered");
+  return step;
+}
+
+Result<AuthStep> AuthClient::handle_password_change(ByteView payload) {
   Result<std::string_view> prompt = read_banner(payload);  // the same two strings
   if (!prompt) return prompt.error();
   list_known_ = true;
+  change_wanted_ = true;
   Result<AuthStep> step = attempt_failed();
   if (step) step->events.insert(step->events.begin(), Banner{std::string(*prompt)});
   return step;

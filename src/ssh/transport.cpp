@@ -82,6 +82,15 @@ void Transport::accept_auth() {
 void Transport::reject_auth() {
   impl_->answer_auth(false);
 }
+Result<void> Transport::ask(const InfoRequest& request) {
+  return impl_->ask(request);
+}
+Result<void> Transport::answer_prompts(const std::vector<SecretBytes>& answers) {
+  return impl_->answer_prompts(answers);
+}
+void Transport::decline() {
+  impl_->decline();
+}
 void Transport::disconnect(DisconnectReason reason, std::string_view description) {
   impl_->disconnect(reason, description);
 }
@@ -281,10 +290,35 @@ void Transport::Impl::answer_host_key(bool accepted, const Error* why) {
 }
 
 void Transport::Impl::answer_auth(bool accepted) {
-  if (question_ != Question::auth) return;
+  if (question_ != Question::auth || !auth_server_) return;
   question_ = Question::none;
   Result<AuthStep> step = auth_server_->answer(accepted);
   run(step ? perform(std::move(*step)) : Result<void>(step.error()));
+}
+
+Result<void> Transport::Impl::answer_with(Result<AuthStep> step) {
+  if (!step) return step.error();
+  question_ = Question::none;
+  run(perform(std::move(*step)));
+  return {};
+}
+
+Result<void> Transport::Impl::ask(const InfoRequest& request) {
+  if (final_error_) return *final_error_;
+  if (question_ != Question::auth || !auth_server_) return Error(Errc::usage, "ask() without a question");
+  return answer_with(auth_server_->ask(request));
+}
+
+Result<void> Transport::Impl::answer_prompts(const std::vector<SecretBytes>& answers) {
+  if (final_error_) return *final_error_;
+  if (question_ != Question::auth || !auth_client_)
+    return Error(Errc::usage, "answer_prompts() without a question");
+  return answer_with(auth_client_->answer_prompts(answers));
+}
+
+void Transport::Impl::decline() {
+  if (question_ != Question::auth || !auth_client_) return;
+  run(answer_with(auth_client_->decline()));
 }
 
 Result<void> Transport::Impl::perform(AuthStep step) {

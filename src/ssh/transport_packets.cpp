@@ -132,6 +132,8 @@ Result<void> Transport::Impl::act_on_auth(std::uint8_t number, ByteView payload)
         return auth_server_->handle_service_request(payload);
       case kMsgUserauthRequest:
         return auth_server_->handle_request(payload);
+      case kMsgUserauthInfoResponse:
+        return auth_server_->handle_info_response(payload);
       case kMsgServiceAccept:
         return auth_client_->handle_service_accept(payload);
       case kMsgUserauthFailure:

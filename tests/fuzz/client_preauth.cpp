@@ -10,7 +10,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (in.empty()) return 0;
   ssh::Config options = testing::client_config();
   options.password = "open sesame";
+  options.interactive = true;
   testing::RawPeer peer(ssh::Role::server, testing::server_config(), std::move(options));
+  peer.engine.prompts_answer = [](const ssh::InfoRequest& asked) {
+    return std::vector<std::string>(asked.prompts.size(), "open sesame");
+  };
   constexpr ssh::State kStarts[] = {ssh::State::first_kexinit, ssh::State::exchange,
                                     ssh::State::guess, ssh::State::new_keys, ssh::State::auth};
   const auto first = std::to_integer<unsigned>(in[0]);

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace streamkit::testing {
@@ -57,6 +58,7 @@ struct PairEnd {
   std::optional<crypto::PublicKey> host_key;
   std::vector<std::pair<std::string, std::string>> extensions;
   std::string banner;
+  Result<void> asked;  ///< of the last ask() or answer_prompts()
 
   // How questions are answered; an empty one leaves the question open.
   std::function<bool(const crypto::PublicKey&)> host_key_answer = [](const auto&) { return true; };
@@ -65,6 +67,17 @@ struct PairEnd {
   std::function<bool(const ssh::PasswordOffered&)> password_answer = [](const auto&) {
     return false;
   };
+  /// What to ask next, or whether it is enough; nothing leaves the question open.
+  using Reply = std::variant<std::monostate, bool, ssh::InfoRequest>;
+  std::function<Reply(const ssh::InteractiveStarted&)> interactive_answer = [](const auto&) {
+    return Reply(false);
+  };
+  std::function<Reply(const ssh::InfoResponse&)> response_answer = [](const auto&) {
+    return Reply(false);
+  };
+  /// Nothing: declined.
+  std::function<std::optional<std::vector<std::string>>(const ssh::InfoRequest&)> prompts_answer =
+      [](const auto&) { return std::nullopt; };
   std::function<void(ByteView)> on_payload;
 
   /// Puts `bytes` in, in pieces of at most `chunk`.
@@ -104,6 +117,11 @@ struct PairEnd {
     if (!how) return;
     how(question) ? transport.accept_auth() : transport.reject_auth();
   }
+  void reply(const Reply& reply) {
+    if (const bool* verdict = std::get_if<bool>(&reply))
+      *verdict ? transport.accept_auth() : transport.reject_auth();
+    if (const auto* request = std::get_if<ssh::InfoRequest>(&reply)) asked = transport.ask(*request);
+  }
   void handle(ssh::Event& event) {
     std::visit([this](auto& e) { take(e); }, event);
   }
@@ -117,6 +135,23 @@ struct PairEnd {
   void take(ssh::KeyOffered& e) { log.emplace_back("key_offered"), answer(offer_answer, e); }
   void take(ssh::KeyVerified& e) { log.emplace_back("key_verified"), answer(key_answer, e); }
   void take(ssh::PasswordOffered& e) { log.emplace_back("password"), answer(password_answer, e); }
+  void take(ssh::InteractiveStarted& e) {
+    log.emplace_back("interactive");
+    if (interactive_answer) reply(interactive_answer(e));
+  }
+  void take(ssh::InfoResponse& e) {
+    log.emplace_back("answers");
+    if (response_answer) reply(response_answer(e));
+  }
+  void take(ssh::InfoRequest& e) {
+    log.emplace_back("prompts");
+    if (!prompts_answer) return;
+    const auto texts = prompts_answer(e);
+    if (!texts) return transport.decline();
+    std::vector<SecretBytes> answers;
+    for (const std::string& text : *texts) answers.emplace_back(as_bytes(text));
+    asked = transport.answer_prompts(answers);
+  }
   void take(ssh::ExtensionsReceived& e) {
     log.emplace_back("extensions");
     extensions = std::move(e.entries);

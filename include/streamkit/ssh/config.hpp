@@ -69,12 +69,14 @@ struct Config {
   // server
   std::vector<crypto::PrivateKey> host_keys;  ///< at most one a type; at least one
   bool offer_password = false;                ///< accept password attempts (as questions)
+  bool offer_interactive = false;             ///< and keyboard-interactive (RFC 4256)
   std::string banner;                         ///< SSH_MSG_USERAUTH_BANNER before the first answer
 
   // client
   std::string user;
   std::vector<Identity> identities;  ///< offered in order
   std::string password;  ///< tried after the keys when not empty and the server takes it
+  bool interactive = false;  ///< last: let the server ask (InfoRequest), once, when it does so
 };
 
 }  // namespace streamkit::ssh

@@ -70,6 +70,28 @@ struct PasswordOffered {
   std::string user;
   SecretBytes password;
 };
+/// One thing to be asked.
+struct Prompt {
+  std::string text;
+  bool echo = false;  ///< the answer may be seen while it is typed
+};
+/// What a server asks in one round of keyboard-interactive (RFC 4256 section 3.2): at most 16
+/// prompts, which may be none. Name and prompts have at most 1 KiB, the instruction 16 KiB. Client:
+/// escape them (the instruction may have line breaks). Question: answer_prompts() or decline().
+struct InfoRequest {
+  std::string name, instruction;
+  std::vector<Prompt> prompts;
+};
+/// Server: a client begins keyboard-interactive; `submethods` is what it would like (at most 1 KiB).
+/// Question: ask(), accept_auth() or reject_auth(). Ask unknown users the same as known ones.
+struct InteractiveStarted {
+  std::string user, submethods;
+};
+/// Server: as many answers as there were prompts, of at most 1 KiB each. Question, as before.
+struct InfoResponse {
+  std::string user;
+  std::vector<SecretBytes> answers;
+};
 /// The other side's EXT_INFO, when it came: names and values.
 struct ExtensionsReceived {
   std::vector<std::pair<std::string, std::string>> entries;
@@ -85,8 +107,8 @@ struct AuthAttemptFailed {
 /// Authentication is done; payloads may flow. `user` and `key` are those of the successful request.
 struct Authenticated {
   std::string user;
-  std::string method;     ///< "publickey" or "password"
-  crypto::PublicKey key;  ///< empty for a password
+  std::string method;     ///< "publickey", "password" or "keyboard-interactive"
+  crypto::PublicKey key;  ///< of publickey; else empty
 };
 /// The end; nothing comes after it. errc: disconnected (remote's reason in the words), protocol,
 /// mac, ...
@@ -96,8 +118,9 @@ struct Disconnected {
   DisconnectReason reason{};
 };
 using Event =
-    std::variant<HostKeyReceived, KeyOffered, KeyVerified, PasswordOffered, ExtensionsReceived,
-                 Banner, AuthAttemptFailed, Authenticated, Disconnected>;
+    std::variant<HostKeyReceived, KeyOffered, KeyVerified, PasswordOffered, InteractiveStarted,
+                 InfoResponse, InfoRequest, ExtensionsReceived, Banner, AuthAttemptFailed,
+                 Authenticated, Disconnected>;
 
 /// What was agreed, for people and tests.
 struct ConnectionInfo {
@@ -130,6 +153,13 @@ class Transport {
   void reject_host_key(const Error& why);
   void accept_auth();
   void reject_auth();
+  /// Server: the next round of keyboard-interactive. Errc::usage beyond InfoRequest's limits,
+  /// Errc::limit after 16 rounds; the question is open still, then.
+  Result<void> ask(const InfoRequest& request);
+  /// Client: one answer a prompt, of at most 1 KiB; else Errc::usage, and the question is open still.
+  Result<void> answer_prompts(const std::vector<SecretBytes>& answers);
+  /// Client: no answers. Authentication ends with Errc::cancelled.
+  void decline();
   /// Server, as an answer to a question or later: ends the connection with words that the client
   /// shows.
   void disconnect(DisconnectReason reason, std::string_view description);
