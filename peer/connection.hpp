@@ -31,6 +31,12 @@ class ConnectionOwner {
     return Errc::auth_denied;
   }
   virtual Result<void> judge_password(Connection&, const std::string&, std::string_view) { return Errc::auth_denied; }
+  virtual void judge_interactive(Connection&, const InteractiveTurn&, Completion<InteractiveReply> done) {
+    done(InteractiveReply());
+  }
+  virtual void answer_prompts(Connection&, const ssh::InfoRequest&, Completion<std::vector<SecretBytes>> done) {
+    done(Errc::cancelled);
+  }
   /// The hello is in: may the link come up under this name?
   virtual Result<void> judge_hello(Connection&, const channel::Hello&) { return {}; }
   virtual void connection_up(Connection&) {}
@@ -116,11 +122,14 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   Result<void> judge_host_key(const crypto::PublicKey& key) override;
   Result<void> judge_key(const std::string& user, const crypto::PublicKey& key, bool verified) override;
   Result<void> judge_password(const std::string& user, std::string_view password) override;
+  void judge_interactive(const InteractiveTurn& turn, Completion<InteractiveReply> done) override;
+  void answer_prompts(const ssh::InfoRequest& asked, Completion<std::vector<SecretBytes>> done) override;
   Result<void> link_payload(ByteView payload, const Keeper& keeper) override;
   Result<void> link_given(ByteView header, Bytes body, TimePoint now) override;
   void link_native() override { native_ = true; }
   void link_authenticated(const std::string& user, const crypto::PublicKey& key) override;
   void link_banner(const std::string& text) override;
+  void link_log(std::string_view level, const std::string& line) override;
   void link_down(const Error& error) override;
   void link_active() override;
   bool is_congested() const override;

@@ -116,6 +116,17 @@ Result<void> Peer::Impl::judge_password(Connection&, const std::string& user, st
   return {};
 }
 
+void Peer::Impl::judge_interactive(Connection&, const InteractiveTurn& turn, Completion<InteractiveReply> done) {
+  if (is_shut || !options.trust.interactive) return done(InteractiveReply());
+  options.trust.interactive(turn, std::move(done));
+}
+
+void Peer::Impl::answer_prompts(Connection& connection, const ssh::InfoRequest& asked,
+                                Completion<std::vector<SecretBytes>> done) {
+  if (is_shut || !options.trust.answer_prompts) return done(Errc::cancelled);
+  options.trust.answer_prompts(Endpoint(connection.settings().endpoint), asked, std::move(done));
+}
+
 // No two live links carry one name under different keys.
 Result<void> Peer::Impl::judge_name(const Connection& connection, const std::string& name, const crypto::PublicKey& key) const {
   for (const auto& link : up_links(name)) {
@@ -156,9 +167,10 @@ Result<void> Peer::Impl::judge_hello(Connection& connection, const channel::Hell
 // The engine's words, with what to do about it.
 Error Peer::Impl::explain(const Connection& connection, const Error& error) const {
   if (!connection.settings().outgoing || !error.is(Errc::auth_denied)) return error;
-  return Error(Errc::auth_denied, connection.settings().endpoint + " does not let our key in (" +
-                                      identity.public_key().fingerprint() + " as '" + options.name +
-                                      "'). Add this line to its authorized_keys: " + identity.public_key().text());
+  return Error(Errc::auth_denied, connection.settings().endpoint + " does not let us in (" +
+                                      identity.public_key().fingerprint() + " as '" + options.name + "'): " +
+                                      error.message() +
+                                      ". Add this line to its authorized_keys: " + identity.public_key().text());
 }
 
 }  // namespace streamkit

@@ -6,7 +6,9 @@
 #include <streamkit/channel/frame.hpp>
 #include <streamkit/crypto/key.hpp>
 #include <streamkit/peer/channel.hpp>
+#include <streamkit/peer/until.hpp>
 #include <streamkit/ssh/config.hpp>
+#include <streamkit/ssh/transport.hpp>
 
 #include <functional>
 #include <memory>
@@ -15,6 +17,21 @@
 #include <vector>
 
 namespace streamkit {
+
+/// Where a conversation by keyboard-interactive (RFC 4256) stands, for a server. Valid during the
+/// call.
+struct InteractiveTurn {
+  const std::string& name;        ///< that the client claims
+  const std::string& submethods;  ///< what it would like; usually empty
+  /// The answers of each round so far, one a prompt; empty when it begins. Wiped at the end.
+  const std::vector<std::vector<SecretBytes>>& rounds;
+};
+/// What the server says to that.
+struct InteractiveReply {
+  enum class Verdict { refuse, accept, ask };
+  Verdict verdict = Verdict::refuse;
+  ssh::InfoRequest request{};  ///< to ask, with the limits given there; at most 16 rounds
+};
 
 /// Who may connect to us (server half) and whom we accept as server (client half).
 struct Trust {
@@ -25,6 +42,11 @@ struct Trust {
   std::function<bool(const std::string& name, const crypto::PublicKey& key)> public_key;
   /// May this name come in with this password? Set: passwords are offered to clients.
   std::function<bool(const std::string& name, std::string_view password)> password;
+  /// May this name come in, or what is to be asked (first)? Set: keyboard-interactive is offered to
+  /// clients. Called on the Context for each round; `done` may be called then or later, on any
+  /// thread. Ask unknown names what you ask known ones. Clients have limits.ssh.handshake_timeout
+  /// for all of it: raise that where people type.
+  std::function<void(const InteractiveTurn& turn, Completion<InteractiveReply> done)> interactive;
 
   // ---- as client
   enum class HostKeys {
@@ -37,6 +59,11 @@ struct Trust {
   std::vector<std::string> known_host_keys;            ///< fingerprints, "SHA256:..."
   std::function<bool(const Endpoint& endpoint, const crypto::PublicKey& key)> host_key;
   std::string present_password;                        ///< tried after our key when the server takes passwords
+  /// Answers what the server asks by keyboard-interactive, after key and password: one answer a
+  /// prompt (there may be none), or an error to give up. As for `interactive`, later will do, and
+  /// limits.ssh.handshake_timeout goes on. The texts are the server's: escape() them.
+  std::function<void(const Endpoint& endpoint, const ssh::InfoRequest& asked,
+                     Completion<std::vector<SecretBytes>> done)> answer_prompts;
 
   // ---- names
   /// What happens when a link comes up under the name of a live link with the same key. Another key
