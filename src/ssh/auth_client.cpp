@@ -98,28 +98,68 @@ Result<AuthStep> AuthClient::next() {
   return step;
 }
 
-Result<AuthStep> AuthClient::offer(const Identity& identity) {
-  offered_ = identity.public_key();
+UserauthRequest AuthClient::request() const {
   UserauthRequest request;
   request.user = config_->user;
   request.service = kServiceConnection;
   request.method = bound_ ? kMethodHostBound : kMethodPublicKey;
-  request.has_signature = true;
-  request.algorithm = algorithm_for(identity);
+  request.algorithm = algorithm_;
   request.key = offered_.blob();
   request.host_key = host_key_;
-  Result<Bytes> signature = 
-      identity.private_key.sign(request.algorithm, signed_request(session_id_, request));
-  if (!signature) return signature.error();
-  request.signature = *signature;
+  return request;
+}
+
+Result<AuthStep> AuthClient::offer(const Identity& identity) {
+  offered_ = identity.public_key();
+  algorithm_ = algorithm_for(identity);
   pending_ = kMethodPublicKey;
+  if (identity.private_key.is_empty()) {  // whoever has it is not asked in vain
+    query_ = Query::sent;
+    AuthStep step;
+    step.send.push_back(write_publickey_query(request()));
+    return step;
+  }
+  Result<Bytes> signature =
+      identity.private_key.sign(algorithm_, signed_request(session_id_, request()));
+  if (!signature) return signature.error();
+  return send_signed(*signature);
+}
+
+Result<AuthStep> AuthClient::send_signed(ByteView signature) {
+  UserauthRequest whole = request();
+  whole.signature = signature;
   AuthStep step;
-  step.send.push_back(write_publickey_request(request));
+  step.send.push_back(write_publickey_request(whole));
   return step;
+}
+
+Result<AuthStep> AuthClient::handle_pk_ok(ByteView payload) {
+  const Result<PkOk> ok = read_pk_ok(payload);
+  if (!ok) return ok.error();
+  const ByteView key = offered_.blob();
+  if (query_ != Query::sent || ok->algorithm != algorithm_ ||
+      !std::equal(key.begin(), key.end(), ok->key.begin(), ok->key.end()))
+    return Error(Errc::protocol, "the server would take a key that was not offered");
+  query_ = Query::granted;
+  AuthStep step;
+  step.question = true;
+  step.events.emplace_back(SignatureNeeded{offered_, std::string(algorithm_),
+                                           signed_request(session_id_, request())});
+  return step;
+}
+
+Result<AuthStep> AuthClient::provide_signature(ByteView signature) {
+  if (query_ != Query::granted)
+    return Error(Errc::usage, "provide_signature() where none is needed");
+  const Bytes data = signed_request(session_id_, request());
+  if (auto good = offered_.verify(algorithm_, data, signature); !good) return good.error();
+  query_ = Query::none;
+  return send_signed(signature);
 }
 
 Result<AuthStep> AuthClient::attempt_failed() {
   const std::string method(std::exchange(pending_, {}));
+  query_ = Query::none;
   Result<AuthStep> step = next();
   if (step && method != kMethodNone) step->events.emplace_back(AuthAttemptFailed{method});
   return step;
@@ -136,6 +176,7 @@ Result<AuthStep> AuthClient::handle_failure(ByteView payload) {
     return Error(Errc::limit, "the server accepts again and again, and never lets us in");
   // What it refused before may be what it wants as the next step.
   pending_ = {};
+  query_ = Query::none;
   next_identity_ = 0;
   interactive_tried_ = false;
   return next();
@@ -144,6 +185,8 @@ Result<AuthStep> AuthClient::handle_failure(ByteView payload) {
 Result<AuthStep> AuthClient::handle_success(ByteView payload) {
   if (!is_pending()) return Error(Errc::protocol, "authentication succeeded without a request");
   if (payload.size() != 1) return malformed("USERAUTH_SUCCESS");
+  if (query_ == Query::sent)
+    return Error(Errc::protocol, "authentication succeeded without a signature");
   const std::string method(std::exchange(pending_, {}));
   wipe(std::as_writable_bytes(std::span(config_->password)));
   config_->password.clear();
@@ -165,6 +208,8 @@ Result<AuthStep> AuthClient::handle_banner(ByteView payload) {
 }
 
 Result<AuthStep> AuthClient::handle_method_reply(ByteView payload) {
+  if (!is_pending()) return Error(Errc::protocol, "an answer to nothing we asked for");
+  if (pending_ == kMethodPublicKey) return handle_pk_ok(payload);
   if (pending_ == kMethodPassword) return handle_password_change(payload);
   if (pending_ == kMethodInteractive) return handle_info_request(payload);
   return Error(Errc::protocol, "an answer that belongs to no method of ours");
@@ -196,6 +241,7 @@ Result<AuthStep> AuthClient::answer_prompts(const std::vector<SecretBytes>& answ
 }
 
 Result<AuthStep> AuthClient::decline() {
+  if (query_ == Query::granted) return attempt_failed();
   prompts_.reset();
   AuthStep step;
   step.end = Error(Errc::cancelled, "what the server asked was not answered");

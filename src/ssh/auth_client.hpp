@@ -1,5 +1,5 @@
-// Authentication as the client (RFC 4252): each identity in turn, signed at once, then the
-// password, then what the server asks (RFC 4256). One request is outstanding at a time; nothing is
+// Authentication as the client (RFC 4252): each identity in turn, signed at once where the private
+// key is here, and where it is not when the server has said that it would take it; then the password, then what the server asks (RFC 4256). One request is outstanding at a time; nothing is
 // believed that does not answer it. What a partial success leaves to be done is done in that order.
 #pragma once
 
@@ -34,6 +34,8 @@ class AuthClient {
   Result<AuthStep> handle_method_reply(ByteView payload);
   /// One answer a prompt. Errors leave everything as it was.
   Result<AuthStep> answer_prompts(const std::vector<SecretBytes>& answers);
+  /// Errc::bad_key leaves everything as it was.
+  Result<AuthStep> provide_signature(ByteView signature);
   /// The question that the last step asked gets no answer.
   Result<AuthStep> decline();
 
@@ -43,6 +45,9 @@ class AuthClient {
  private:
   Result<AuthStep> next();
   Result<AuthStep> offer(const Identity& identity);
+  UserauthRequest request() const;
+  Result<AuthStep> send_signed(ByteView signature);
+  Result<AuthStep> handle_pk_ok(ByteView payload);
   Result<AuthStep> attempt_failed();
   Result<AuthStep> handle_password_change(ByteView payload);
   Result<AuthStep> handle_info_request(ByteView payload);
@@ -59,6 +64,8 @@ class AuthClient {
   std::vector<std::string> methods_;   // those that the server says can continue
   std::vector<std::string> sig_algs_;  // server-sig-algs; empty: not said
   crypto::PublicKey offered_;
+  std::string_view algorithm_;  // to sign with
+  enum class Query { none, sent, granted } query_ = Query::none;  // of a key that is elsewhere
   std::optional<std::size_t> prompts_;  // that wait for answers
   int rounds_ = 0, partial_successes_ = 0;
   int banners_ = 0;

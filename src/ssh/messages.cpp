@@ -21,9 +21,9 @@ bool is_publickey(std::string_view method) {
 }
 
 /// The part of a publickey request that is signed, from the number on.
-void write_publickey_fields(wire::Writer& to, const UserauthRequest& request) {
+void write_publickey_fields(wire::Writer& to, const UserauthRequest& request, bool is_signed) {
   to.u8(kMsgUserauthRequest).string(request.user).string(request.service).string(request.method);
-  to.boolean(true).string(request.algorithm).string(request.key);
+  to.boolean(is_signed).string(request.algorithm).string(request.key);
   if (request.method == kMethodHostBound) to.string(request.host_key);
 }
 
@@ -195,15 +195,22 @@ Bytes signed_request(ByteView session_id, const UserauthRequest& request) {
   Bytes out;
   wire::Writer to(out);
   to.string(session_id);
-  write_publickey_fields(to, request);
+  write_publickey_fields(to, request, true);
   return out;
 }
 
 Bytes write_publickey_request(const UserauthRequest& request) {
   Bytes out;
   wire::Writer to(out);
-  write_publickey_fields(to, request);
+  write_publickey_fields(to, request, true);
   to.string(request.signature);
+  return out;
+}
+
+Bytes write_publickey_query(const UserauthRequest& request) {
+  Bytes out;
+  wire::Writer to(out);
+  write_publickey_fields(to, request, false);
   return out;
 }
 
@@ -324,6 +331,15 @@ Result<std::string_view> read_banner(ByteView payload) {
 Bytes write_pk_ok(std::string_view algorithm, ByteView key) {
   Bytes out;
   wire::Writer(out).u8(kMsgUserauthPkOk).string(algorithm).string(key);
+  return out;
+}
+
+Result<PkOk> read_pk_ok(ByteView payload) {
+  wire::Reader in = reader_of(payload);
+  PkOk out;
+  out.algorithm = in.text();
+  out.key = in.string();
+  if (!in.end()) return malformed("USERAUTH_PK_OK");
   return out;
 }
 

@@ -73,6 +73,8 @@ Result<UserauthRequest> read_userauth_request(ByteView payload);
 Bytes signed_request(ByteView session_id, const UserauthRequest& request);
 /// The request with its signature.
 Bytes write_publickey_request(const UserauthRequest& request);
+/// The request without one: would the server take this key?
+Bytes write_publickey_query(const UserauthRequest& request);
 Bytes write_none_request(std::string_view user);
 /// Holds the password: wipe it after use. Never reallocates, so there is one copy.
 Bytes write_password_request(std::string_view user, std::string_view password);
@@ -96,5 +98,10 @@ Result<UserauthFailure> read_userauth_failure(ByteView payload);
 Bytes write_banner(std::string_view text);
 Result<std::string_view> read_banner(ByteView payload);
 Bytes write_pk_ok(std::string_view algorithm, ByteView key);
+struct PkOk {
+  std::string_view algorithm;
+  ByteView key;
+};
+Result<PkOk> read_pk_ok(ByteView payload);
 
 }  // namespace streamkit::ssh

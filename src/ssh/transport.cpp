@@ -22,7 +22,7 @@ Result<void> check(Role role, const Config& config) {
     if (config.user.size() > kMaxUserName)
       return Error(Errc::usage, "Config::user is longer than 255 bytes");
     for (const auto& identity : config.identities)
-      if (identity.private_key.is_empty()) return Error(Errc::usage, "Config::identities has an empty key");
+      if (identity.public_key().is_empty()) return Error(Errc::usage, "Config::identities has an empty key");
     return {};
   }
   if (config.host_keys.empty())
@@ -70,11 +70,11 @@ Result<void> Transport::handle_timeout(TimePoint now) {
 void Transport::handle_eof() {
   impl_->handle_eof();
 }
-void Transport::accept_host_key() {
-  impl_->answer_host_key(true, nullptr);
+void Transport::accept_host_key(const std::vector<Identity>& more) {
+  impl_->accept_host_key(more);
 }
 void Transport::reject_host_key(const Error& why) {
-  impl_->answer_host_key(false, &why);
+  impl_->reject_host_key(why);
 }
 void Transport::accept_auth() {
   impl_->answer_auth(true);
@@ -87,6 +87,9 @@ Result<void> Transport::ask(const InfoRequest& request) {
 }
 Result<void> Transport::answer_prompts(const std::vector<SecretBytes>& answers) {
   return impl_->answer_prompts(answers);
+}
+Result<void> Transport::provide_signature(ByteView signature) {
+  return impl_->provide_signature(signature);
 }
 void Transport::decline() {
   impl_->decline();
@@ -277,13 +280,21 @@ Result<void> Transport::Impl::handle_timeout(TimePoint now) {
 
 // ---- commands
 
-void Transport::Impl::answer_host_key(bool accepted, const Error* why) {
+void Transport::Impl::reject_host_key(const Error& why) {
   if (question_ != Question::host_key) return;
   question_ = Question::none;
-  if (!accepted) {
-    const bool fitting = disconnect_reason(*why) == DisconnectReason::host_key_not_verifiable;
-    fail(fitting ? *why : Error(Errc::host_key_unknown, why->message()));
-    return;
+  const bool fitting = disconnect_reason(why) == DisconnectReason::host_key_not_verifiable;
+  fail(fitting ? why : Error(Errc::host_key_unknown, why.message()));
+}
+
+void Transport::Impl::accept_host_key(const std::vector<Identity>& more) {
+  if (question_ != Question::host_key) return;
+  question_ = Question::none;
+  for (const Identity& identity : more) {
+    const crypto::PublicKey& key = identity.public_key();
+    const bool known = std::any_of(config_.identities.begin(), config_.identities.end(),
+                                   [&](const Identity& one) { return one.public_key() == key; });
+    if (!known && !key.is_empty()) config_.identities.push_back(identity);
   }
   host_key_ = to_bytes(kex_->host_key());
   run(send_new_keys());
@@ -314,6 +325,13 @@ Result<void> Transport::Impl::answer_prompts(const std::vector<SecretBytes>& ans
   if (question_ != Question::auth || !auth_client_)
     return Error(Errc::usage, "answer_prompts() without a question");
   return answer_with(auth_client_->answer_prompts(answers));
+}
+
+Result<void> Transport::Impl::provide_signature(ByteView signature) {
+  if (final_error_) return *final_error_;
+  if (question_ != Question::auth || !auth_client_)
+    return Error(Errc::usage, "provide_signature() without a question");
+  return answer_with(auth_client_->provide_signature(signature));
 }
 
 void Transport::Impl::decline() {

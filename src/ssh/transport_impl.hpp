@@ -46,10 +46,12 @@ class Transport::Impl {
   Result<void> handle_input(std::size_t size, TimePoint now);
   Result<void> handle_timeout(TimePoint now);
   void handle_eof();
-  void answer_host_key(bool accepted, const Error* why);
+  void accept_host_key(const std::vector<Identity>& more);
+  void reject_host_key(const Error& why);
   void answer_auth(bool accepted);
   Result<void> ask(const InfoRequest& request);
   Result<void> answer_prompts(const std::vector<SecretBytes>& answers);
+  Result<void> provide_signature(ByteView signature);
   void decline();
   void disconnect(DisconnectReason reason, std::string_view description);
   Result<void> send(ByteView header, ByteView body, TimePoint now);

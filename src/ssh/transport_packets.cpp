@@ -229,7 +229,10 @@ Result<void> Transport::Impl::handle_kex_reply(ByteView payload) {
   if (!key) return key.error();
   if (kex_->is_first()) {
     question_ = Question::host_key;
-    events_.emplace_back(HostKeyReceived{std::move(*key)});
+    const Result<KexReply> reply = read_kex_reply(payload);  // it has been read well before
+    if (!reply) return reply.error();
+    events_.emplace_back(
+        HostKeyReceived{std::move(*key), to_bytes(kex_->hash()), to_bytes(reply->signature)});
     return {};
   }
   const ByteView blob = kex_->host_key();

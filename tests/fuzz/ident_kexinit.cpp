@@ -64,6 +64,7 @@ void check_messages(ByteView in) {
   (void)ssh::read_kex_init(in);
   (void)ssh::read_userauth_failure(in);
   (void)ssh::read_banner(in);
+  (void)ssh::read_pk_ok(in);
   if (const auto asked = ssh::read_info_request(in)) {
     require(asked->prompts.size() <= ssh::kMaxPrompts);
     require(!in.empty() && asked->name.size() + asked->instruction.size() <= in.size());

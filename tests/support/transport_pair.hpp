@@ -78,6 +78,11 @@ struct PairEnd {
   /// Nothing: declined.
   std::function<std::optional<std::vector<std::string>>(const ssh::InfoRequest&)> prompts_answer =
       [](const auto&) { return std::nullopt; };
+  /// The signature; nothing: declined.
+  std::function<std::optional<Bytes>(const ssh::SignatureNeeded&)> signature_answer =
+      [](const auto&) { return std::nullopt; };
+  std::function<void(const ssh::HostKeyReceived&)> on_host_key;
+  std::vector<ssh::Identity> more_identities;  ///< known when the host key is
   std::function<void(ByteView)> on_payload;
 
   /// Puts `bytes` in, in pieces of at most `chunk`.
@@ -128,8 +133,9 @@ struct PairEnd {
   void take(ssh::HostKeyReceived& e) {
     log.emplace_back("host_key");
     host_key = e.key;
+    if (on_host_key) on_host_key(e);
     if (!host_key_answer) return;
-    host_key_answer(e.key) ? transport.accept_host_key()
+    host_key_answer(e.key) ? transport.accept_host_key(more_identities)
                            : transport.reject_host_key(Error(Errc::host_key_unknown));
   }
   void take(ssh::KeyOffered& e) { log.emplace_back("key_offered"), answer(offer_answer, e); }
@@ -151,6 +157,13 @@ struct PairEnd {
     std::vector<SecretBytes> answers;
     for (const std::string& text : *texts) answers.emplace_back(as_bytes(text));
     asked = transport.answer_prompts(answers);
+  }
+  void take(ssh::SignatureNeeded& e) {
+    log.emplace_back("signature");
+    if (!signature_answer) return;
+    const std::optional<Bytes> signature = signature_answer(e);
+    if (!signature) return transport.decline();
+    asked = transport.provide_signature(*signature);
   }
   void take(ssh::ExtensionsReceived& e) {
     log.emplace_back("extensions");

@@ -48,13 +48,19 @@ struct Limits {
   Duration auth_failure_delay = {};  ///< floor for the answer to a failed attempt (server); 0: none
 };
 
-/// A key that a client may prove to hold.
+/// A key that a client may prove to hold, itself or with the help of who has it.
 struct Identity {
   Identity() = default;
   Identity(crypto::PrivateKey key) : private_key(std::move(key)) {}  // NOLINT: a key is an identity
+  explicit Identity(crypto::PublicKey key) : held_elsewhere(std::move(key)) {}
 
   crypto::PrivateKey private_key;
-  const crypto::PublicKey& public_key() const { return private_key.public_key(); }
+  /// Where there is no private key: signatures are asked for (SignatureNeeded), and only when the
+  /// server has said that it would take this key.
+  crypto::PublicKey held_elsewhere;
+  const crypto::PublicKey& public_key() const {
+    return private_key.is_empty() ? held_elsewhere : private_key.public_key();
+  }
 };
 
 struct Config {

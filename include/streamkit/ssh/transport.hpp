@@ -52,6 +52,7 @@ DisconnectReason disconnect_reason(const Error& error) noexcept;
 /// anyway).
 struct HostKeyReceived {
   crypto::PublicKey key;
+  Bytes session_id, signature;  ///< what it signed to prove that, and how: for an agent's session-bind
 };
 /// Server: would a signature by this key for this user be accepted? Question: accept_auth() or
 /// reject_auth(). Says nothing about who is there.
@@ -92,6 +93,13 @@ struct InfoResponse {
   std::string user;
   std::vector<SecretBytes> answers;
 };
+/// Client: the server would take this identity, whose private key is elsewhere. Question:
+/// provide_signature() of `data` by `algorithm`, or decline().
+struct SignatureNeeded {
+  crypto::PublicKey key;
+  std::string algorithm;
+  Bytes data;
+};
 /// The other side's EXT_INFO, when it came: names and values.
 struct ExtensionsReceived {
   std::vector<std::pair<std::string, std::string>> entries;
@@ -119,7 +127,7 @@ struct Disconnected {
 };
 using Event =
     std::variant<HostKeyReceived, KeyOffered, KeyVerified, PasswordOffered, InteractiveStarted,
-                 InfoResponse, InfoRequest, ExtensionsReceived, Banner, AuthAttemptFailed,
+                 InfoResponse, InfoRequest, SignatureNeeded, ExtensionsReceived, Banner, AuthAttemptFailed,
                  Authenticated, Disconnected>;
 
 /// What was agreed, for people and tests.
@@ -149,7 +157,8 @@ class Transport {
   void handle_eof();
 
   // ---- commands
-  void accept_host_key();
+  /// `more`: identities to offer behind those of the configuration; doubles and empty ones are left out.
+  void accept_host_key(const std::vector<Identity>& more = {});
   void reject_host_key(const Error& why);
   void accept_auth();
   void reject_auth();
@@ -158,7 +167,11 @@ class Transport {
   Result<void> ask(const InfoRequest& request);
   /// Client: one answer a prompt, of at most 1 KiB; else Errc::usage, and the question is open still.
   Result<void> answer_prompts(const std::vector<SecretBytes>& answers);
-  /// Client: no answers. Authentication ends with Errc::cancelled.
+  /// Client: a signature blob (RFC 4253 section 6.6). Errc::bad_key when it is not what was needed,
+  /// and the question is open still.
+  Result<void> provide_signature(ByteView signature);
+  /// Client: no signature, so the next identity is tried; or no answers to prompts: authentication
+  /// ends with Errc::cancelled.
   void decline();
   /// Server, as an answer to a question or later: ends the connection with words that the client
   /// shows.
