@@ -171,7 +171,7 @@ Result<std::shared_ptr<Connection>> Peer::Impl::dialed(Dialer& dialer, std::uniq
   const std::string address = stream->remote_address().text();
   const auto connection = Connection::make(context, this, settings_for(dialer.endpoint().text(), address, true));
   Result<std::unique_ptr<SshLink>> link =
-      SshLink::make(*connection, context, std::move(stream), ssh::Role::client, ssh_config(true));
+      SshLink::make(*connection, context, std::move(stream), ssh::Role::client, ssh_config(true), options.agent);
   if (!link) return link.error();
   connections[connection->settings().id] = connection;
   connection->start(std::move(*link));

@@ -1,6 +1,7 @@
 // SshLink: a stream and the SSH transport engine on it.
 #pragma once
 
+#include "agent.hpp"
 #include "link.hpp"
 
 #include <streamkit/crypto/random.hpp>
@@ -14,7 +15,7 @@ class SshLink final : public Link {
  public:
   static Result<std::unique_ptr<SshLink>> make(LinkOwner& owner, const std::shared_ptr<io::Context>& context,
                                                std::unique_ptr<io::Stream> stream, ssh::Role role,
-                                               ssh::Config config);
+                                               ssh::Config config, std::string agent = {});
 
   /// Nothing while the stream takes nothing: which channel goes next is decided when it does.
   std::size_t sendable_bytes() const noexcept override { return waits_writable_ ? 0 : transport_->sendable_bytes(); }
@@ -40,6 +41,8 @@ class SshLink final : public Link {
   /// first call counts.
   template <class T>
   Completion<T> later(void (SshLink::*then)(Result<T>));
+  void ask_agent(const ssh::HostKeyReceived& session);
+  void let_agent_go();
   void judge_interactive();
   void judged_interactive(Result<InteractiveReply> reply);
   void prompts_answered(Result<std::vector<SecretBytes>> answers);
@@ -53,6 +56,8 @@ class SshLink final : public Link {
     std::vector<std::vector<SecretBytes>> rounds;
   };
   std::unique_ptr<Conversation> conversation_;
+  std::string agent_option_;
+  std::unique_ptr<Agent> agent_;  // until we are in
   std::unique_ptr<io::Stream> stream_;
   crypto::BufferedRandom random_;
   std::optional<ssh::Transport> transport_;
