@@ -87,7 +87,8 @@ void Agent::write() {
   while (written_ < request_.size()) {
     const std::array<ByteView, 1> rest = {ByteView(request_).subspan(written_)};
     const Result<std::size_t> sent = stream_->write_some(rest);
-    if (!sent && sent.error().is(Errc::would_block)) return stream_->wait_writable([this] { write(); });
+    if (!sent && sent.error().is(Errc::would_block))
+      return stream_->wait_writable([this] { write(); });
     if (!sent) return give(sent.error());
     written_ += *sent;
   }
@@ -100,7 +101,8 @@ void Agent::read() {
   const Result<std::size_t> got = stream_->read_some(room);
   if (!got && got.error().is(Errc::would_block)) return stream_->wait_readable([this] { read(); });
   if (!got)
-    return give(got.error().is(Errc::eof) ? Error(Errc::connection_lost, "the ssh-agent hung up") : got.error());
+    return give(got.error().is(Errc::eof) ? Error(Errc::connection_lost, "the ssh-agent hung up")
+                                          : got.error());
   append(received_, ByteView(room).first(*got));
   const Result<std::optional<ByteView>> answer = find_agent_answer(received_);
   if (!answer) return give(answer.error());

@@ -16,7 +16,8 @@ namespace streamkit {
 inline constexpr std::chrono::seconds kAgentPatience{5};
 
 /// On its Context. Destroying it drops what is under way. One call at a time: the next when the
-/// completion of the last was called. After an error that is not Errc::refused it is of no more use.
+/// completion of the last was called. After an error that is not Errc::refused it is of no more
+/// use.
 class Agent {
  public:
   using Keys = Function<void(Result<std::vector<crypto::PublicKey>>)>;
@@ -25,7 +26,8 @@ class Agent {
   /// The socket's path. "SSH_AUTH_SOCK" stands for what that environment variable says.
   static Result<std::string> path_of(const std::string& option);
 
-  Agent(io::Context& context, std::string path) : context_(context), path_(std::move(path)), timer_(context) {}
+  Agent(io::Context& context, std::string path)
+      : context_(context), path_(std::move(path)), timer_(context) {}
   /// Connects, says which session this is for, and asks for the keys. Once.
   void start(const ssh::HostKeyReceived& session, Keys done);
   void sign(const ssh::SignatureNeeded& needed, Signature done);

@@ -13,7 +13,8 @@ constexpr std::uint8_t kFailure = 5;
 constexpr std::uint8_t kRequestIdentities = 11, kIdentitiesAnswer = 12;
 constexpr std::uint8_t kSignRequest = 13, kSignResponse = 14;
 constexpr std::uint8_t kExtension = 27;
-constexpr std::uint32_t kFlagSha256 = 2, kFlagSha512 = 4;  // without one, an RSA key signs with SHA-1
+constexpr std::uint32_t kFlagSha256 = 2,
+                        kFlagSha512 = 4;  // without one, an RSA key signs with SHA-1
 
 Bytes with_length(const Bytes& message) {
   Bytes out;
@@ -27,7 +28,9 @@ Error malformed(std::string_view what) {
 
 }  // namespace
 
-Bytes write_agent_list() { return with_length(Bytes{std::byte{kRequestIdentities}}); }
+Bytes write_agent_list() {
+  return with_length(Bytes{std::byte{kRequestIdentities}});
+}
 
 Bytes write_agent_bind(const ssh::HostKeyReceived& session) {
   Bytes message;
@@ -46,17 +49,23 @@ Bytes write_agent_sign(const ssh::SignatureNeeded& needed) {
                               : needed.algorithm == "rsa-sha2-512" ? kFlagSha512
                                                                    : 0;
   Bytes message;
-  wire::Writer(message).u8(kSignRequest).string(needed.key.blob()).string(ByteView(needed.data)).u32(flags);
+  wire::Writer(message)
+      .u8(kSignRequest)
+      .string(needed.key.blob())
+      .string(ByteView(needed.data))
+      .u32(flags);
   return with_length(message);
 }
 
 Result<std::optional<ByteView>> find_agent_answer(ByteView received) {
   if (received.size() < 4) return std::optional<ByteView>();
   const std::size_t size = wire::load_u32(received.data());
-  if (size > kMaxAgentAnswer) return Error(Errc::limit, "the ssh-agent's answer has more than 256 KiB");
+  if (size > kMaxAgentAnswer)
+    return Error(Errc::limit, "the ssh-agent's answer has more than 256 KiB");
   if (size == 0) return malformed("message");
   if (received.size() < 4 + size) return std::optional<ByteView>();
-  if (received.size() > 4 + size) return Error(Errc::protocol, "the ssh-agent says more than it was asked");
+  if (received.size() > 4 + size)
+    return Error(Errc::protocol, "the ssh-agent says more than it was asked");
   return std::optional<ByteView>(received.subspan(4));
 }
 
@@ -72,7 +81,8 @@ Result<std::vector<crypto::PublicKey>> read_agent_keys(ByteView answer) {
     if (!in.ok()) break;
     if (keys.size() == kMaxAgentKeys) continue;
     Result<crypto::PublicKey> key = crypto::PublicKey::from_blob(blob);
-    if (key && std::find(keys.begin(), keys.end(), *key) == keys.end()) keys.push_back(std::move(*key));
+    if (key && std::find(keys.begin(), keys.end(), *key) == keys.end())
+      keys.push_back(std::move(*key));
   }
   if (!in.end()) return malformed("list of keys");
   return keys;

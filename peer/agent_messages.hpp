@@ -16,14 +16,14 @@ inline constexpr std::size_t kMaxAgentKeys = 64;            ///< that are used; 
 
 /// Requests come with their length in front.
 Bytes write_agent_list();
-/// Binds the connection to the agent to one session with one host, so that a key which the agent may
-/// use for certain hosts only is not used for others (OpenSSH's session-bind@openssh.com).
+/// Binds the connection to the agent to one session with one host, so that a key which the agent
+/// may use for certain hosts only is not used for others (OpenSSH's session-bind@openssh.com).
 Bytes write_agent_bind(const ssh::HostKeyReceived& session);
 Bytes write_agent_sign(const ssh::SignatureNeeded& needed);
 
-/// The answer at the beginning of `received`, without its length, or nothing while bytes are missing.
-/// Errc::limit for a length above kMaxAgentAnswer, before the rest is there; Errc::protocol for an
-/// empty answer, or when something comes behind it.
+/// The answer at the beginning of `received`, without its length, or nothing while bytes are
+/// missing. Errc::limit for a length above kMaxAgentAnswer, before the rest is there;
+/// Errc::protocol for an empty answer, or when something comes behind it.
 Result<std::optional<ByteView>> find_agent_answer(ByteView received);
 /// The keys of kinds that we know, in the agent's order; each once.
 Result<std::vector<crypto::PublicKey>> read_agent_keys(ByteView answer);

@@ -103,16 +103,17 @@ void SshLink::answer(const Result<void>& verdict) {
 
 template <class T>
 Completion<T> SshLink::later(void (SshLink::*then)(Result<T>)) {
-  return [context = context_, self = std::weak_ptr<SshLink*>(self_), then](Result<T> result) mutable {
-    const auto loop = context.lock();
-    if (!loop) return;
-    loop->post([self = std::exchange(self, {}), then, result = std::move(result)]() mutable {
-      const auto link = self.lock();
-      if (!link || (*link)->is_down_) return;
-      ((*link)->*then)(std::move(result));
-      (*link)->owner_.link_active();
-    });
-  };
+  return
+      [context = context_, self = std::weak_ptr<SshLink*>(self_), then](Result<T> result) mutable {
+        const auto loop = context.lock();
+        if (!loop) return;
+        loop->post([self = std::exchange(self, {}), then, result = std::move(result)]() mutable {
+          const auto link = self.lock();
+          if (!link || (*link)->is_down_) return;
+          ((*link)->*then)(std::move(result));
+          (*link)->owner_.link_active();
+        });
+      };
 }
 
 // The question about the host key stays open meanwhile.
@@ -138,7 +139,8 @@ void SshLink::ask_agent(const ssh::HostKeyReceived& session) {
 void SshLink::let_agent_go() {
   if (!agent_) return;
   agent_->close();
-  if (const auto context = context_.lock()) context->keep(std::shared_ptr<Agent>(std::move(agent_)));
+  if (const auto context = context_.lock())
+    context->keep(std::shared_ptr<Agent>(std::move(agent_)));
   agent_.reset();
 }
 
@@ -161,7 +163,8 @@ void SshLink::judged_interactive(Result<InteractiveReply> reply) {
 }
 
 void SshLink::prompts_answered(Result<std::vector<SecretBytes>> answers) {
-  Result<void> answered = answers ? transport_->answer_prompts(*answers) : Result<void>(answers.error());
+  Result<void> answered =
+      answers ? transport_->answer_prompts(*answers) : Result<void>(answers.error());
   if (answered) return;
   owner_.link_log("info", "no answer to what the server asks: " + answered.error().message());
   transport_->decline();
@@ -194,7 +197,8 @@ void SshLink::handle(ssh::Event& event) {
   } else if (const auto* needed = std::get_if<ssh::SignatureNeeded>(&event)) {
     if (!agent_) return transport_->decline();
     agent_->sign(*needed, [this](const Result<Bytes>& signature) {
-      Result<void> good = signature ? transport_->provide_signature(*signature) : Result<void>(signature.error());
+      Result<void> good =
+          signature ? transport_->provide_signature(*signature) : Result<void>(signature.error());
       if (!good) {
         owner_.link_log("warning", "no signature from the ssh-agent: " + good.error().message());
         transport_->decline();

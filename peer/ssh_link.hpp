@@ -13,7 +13,8 @@ namespace streamkit {
 
 class SshLink final : public Link {
  public:
-  static Result<std::unique_ptr<SshLink>> make(LinkOwner& owner, const std::shared_ptr<io::Context>& context,
+  static Result<std::unique_ptr<SshLink>> make(LinkOwner& owner,
+                                               const std::shared_ptr<io::Context>& context,
                                                std::unique_ptr<io::Stream> stream, ssh::Role role,
                                                ssh::Config config, std::string agent = {});
 
@@ -32,7 +33,8 @@ class SshLink final : public Link {
   void set_send_batch(std::size_t bytes) override { transport_->set_send_batch(bytes); }
 
  private:
-  SshLink(LinkOwner& owner, const std::shared_ptr<io::Context>& context, std::unique_ptr<io::Stream> stream);
+  SshLink(LinkOwner& owner, const std::shared_ptr<io::Context>& context,
+          std::unique_ptr<io::Stream> stream);
   void read();
   void want_input();
   void handle(ssh::Event& event);

@@ -91,10 +91,11 @@ Result<AuthStep> AuthClient::next() {
     step.send.push_back(write_none_request(config_->user));
     return step;
   }
-  step.end = Error(Errc::auth_denied,
-                   change_wanted_ ? "the password has to be changed before the server takes it, and "
-                                    "this client does not change passwords"
-                                  : "authentication failed: the server accepted nothing we have");
+  step.end =
+      Error(Errc::auth_denied,
+            change_wanted_ ? "the password has to be changed before the server takes it, and "
+                             "this client does not change passwords"
+                           : "authentication failed: the server accepted nothing we have");
   return step;
 }
 
@@ -143,8 +144,8 @@ Result<AuthStep> AuthClient::handle_pk_ok(ByteView payload) {
   query_ = Query::granted;
   AuthStep step;
   step.question = true;
-  step.events.emplace_back(SignatureNeeded{offered_, std::string(algorithm_),
-                                           signed_request(session_id_, request())});
+  step.events.emplace_back(
+      SignatureNeeded{offered_, std::string(algorithm_), signed_request(session_id_, request())});
   return step;
 }
 

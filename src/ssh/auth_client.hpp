@@ -1,5 +1,6 @@
 // Authentication as the client (RFC 4252): each identity in turn, signed at once where the private
-// key is here, and where it is not when the server has said that it would take it; then the password, then what the server asks (RFC 4256). One request is outstanding at a time; nothing is
+// key is here, and where it is not when the server has said that it would take it; then the
+// password, then what the server asks (RFC 4256). One request is outstanding at a time; nothing is
 // believed that does not answer it. What a partial success leaves to be done is done in that order.
 #pragma once
 
@@ -64,9 +65,9 @@ class AuthClient {
   std::vector<std::string> methods_;   // those that the server says can continue
   std::vector<std::string> sig_algs_;  // server-sig-algs; empty: not said
   crypto::PublicKey offered_;
-  std::string_view algorithm_;  // to sign with
+  std::string_view algorithm_;                                    // to sign with
   enum class Query { none, sent, granted } query_ = Query::none;  // of a key that is elsewhere
-  std::optional<std::size_t> prompts_;  // that wait for answers
+  std::optional<std::size_t> prompts_;                            // that wait for answers
   int rounds_ = 0, partial_successes_ = 0;
   int banners_ = 0;
   std::size_t banner_bytes_ = 0;

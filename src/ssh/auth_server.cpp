@@ -134,7 +134,8 @@ Result<AuthStep> AuthServer::handle_interactive(const UserauthRequest& request) 
 }
 
 Result<AuthStep> AuthServer::ask(const InfoRequest& request) {
-  if (asked_ != Asked::interactive) return Error(Errc::usage, "ask() where nobody waits to be asked");
+  if (asked_ != Asked::interactive)
+    return Error(Errc::usage, "ask() where nobody waits to be asked");
   bool fits = request.prompts.size() <= kMaxPrompts && request.name.size() <= kMaxPromptText &&
               request.instruction.size() <= kMaxInstruction;
   for (const Prompt& prompt : request.prompts) fits = fits && prompt.text.size() <= kMaxPromptText;

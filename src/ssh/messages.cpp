@@ -292,7 +292,8 @@ Bytes write_info_response(const std::vector<SecretBytes>& answers) {
 
 Result<std::vector<ByteView>> read_info_response(ByteView payload, std::size_t prompts) {
   wire::Reader in = reader_of(payload);
-  if (in.u32() != prompts) return Error(Errc::protocol, "another number of answers than of prompts");
+  if (in.u32() != prompts)
+    return Error(Errc::protocol, "another number of answers than of prompts");
   std::vector<ByteView> answers;
   for (std::size_t i = 0; i < prompts && in.ok(); ++i) answers.push_back(in.string());
   if (!in.end()) return malformed("USERAUTH_INFO_RESPONSE");

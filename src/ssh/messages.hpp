@@ -19,10 +19,10 @@ inline constexpr std::size_t kMaxExtensionValue = 16384;  ///< bytes
 inline constexpr std::size_t kMaxUserName = 255;          ///< bytes
 inline constexpr std::size_t kMaxPassword = 1024;         ///< bytes; also of an answer to a prompt
 inline constexpr std::size_t kMaxPrompts = 16;            ///< of one INFO_REQUEST
-inline constexpr std::size_t kMaxPromptText = 1024;       ///< bytes of a prompt, and of the name above
-inline constexpr std::size_t kMaxInstruction = 16384;     ///< bytes
-inline constexpr std::size_t kMaxSubmethods = 1024;       ///< bytes
-inline constexpr int kMaxInteractiveRounds = 16;          ///< INFO_REQUESTs of one conversation
+inline constexpr std::size_t kMaxPromptText = 1024;    ///< bytes of a prompt, and of the name above
+inline constexpr std::size_t kMaxInstruction = 16384;  ///< bytes
+inline constexpr std::size_t kMaxSubmethods = 1024;    ///< bytes
+inline constexpr int kMaxInteractiveRounds = 16;       ///< INFO_REQUESTs of one conversation
 
 /// Errc::protocol with the message's name.
 Error malformed(std::string_view what);

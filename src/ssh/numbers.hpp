@@ -32,7 +32,7 @@ inline constexpr std::uint8_t kMsgUserauthFailure = 51;
 inline constexpr std::uint8_t kMsgUserauthSuccess = 52;
 inline constexpr std::uint8_t kMsgUserauthBanner = 53;
 inline constexpr std::uint8_t kMsgUserauthPkOk = 60;  // the same number asks for a new password
-inline constexpr std::uint8_t kMsgUserauthInfoRequest = 60;   // and for answers (RFC 4256)
+inline constexpr std::uint8_t kMsgUserauthInfoRequest = 60;  // and for answers (RFC 4256)
 inline constexpr std::uint8_t kMsgUserauthInfoResponse = 61;
 
 // ---- connection: handed up (80..82 and 90..100 are all that RFC 4254 defines)

@@ -22,7 +22,8 @@ Result<void> check(Role role, const Config& config) {
     if (config.user.size() > kMaxUserName)
       return Error(Errc::usage, "Config::user is longer than 255 bytes");
     for (const auto& identity : config.identities)
-      if (identity.public_key().is_empty()) return Error(Errc::usage, "Config::identities has an empty key");
+      if (identity.public_key().is_empty())
+        return Error(Errc::usage, "Config::identities has an empty key");
     return {};
   }
   if (config.host_keys.empty())
@@ -316,7 +317,8 @@ Result<void> Transport::Impl::answer_with(Result<AuthStep> step) {
 
 Result<void> Transport::Impl::ask(const InfoRequest& request) {
   if (final_error_) return *final_error_;
-  if (question_ != Question::auth || !auth_server_) return Error(Errc::usage, "ask() without a question");
+  if (question_ != Question::auth || !auth_server_)
+    return Error(Errc::usage, "ask() without a question");
   return answer_with(auth_server_->ask(request));
 }
 

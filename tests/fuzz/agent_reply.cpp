@@ -19,6 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(keys->size() <= kMaxAgentKeys && keys->size() <= answer.size() / 8);
     for (const crypto::PublicKey& key : *keys) require(!key.is_empty());
   }
-  if (const auto signature = read_agent_signature(answer)) require(signature->size() < answer.size());
+  if (const auto signature = read_agent_signature(answer))
+    require(signature->size() < answer.size());
   return 0;
 }

@@ -8,15 +8,20 @@ namespace {
 
 constexpr std::uint8_t kList = 11, kSign = 13, kExtension = 27;
 
-std::uint8_t number_of(ByteView request) { return request.empty() ? 0 : std::to_integer<std::uint8_t>(request[0]); }
+std::uint8_t number_of(ByteView request) {
+  return request.empty() ? 0 : std::to_integer<std::uint8_t>(request[0]);
+}
 
-Bytes blob_of(const crypto::PrivateKey& key) { return to_bytes(key.public_key().blob()); }
+Bytes blob_of(const crypto::PrivateKey& key) {
+  return to_bytes(key.public_key().blob());
+}
 
 /// A server that knows the agent's keys only, and a client that has an agent.
 struct World {
   explicit World(std::vector<crypto::PrivateKey> keys = {new_key()}) : agent_keys(std::move(keys)) {
     server.trust.authorized_keys.clear();
-    for (const crypto::PrivateKey& key : agent_keys) server.trust.authorized_keys.push_back(key.public_key());
+    for (const crypto::PrivateKey& key : agent_keys)
+      server.trust.authorized_keys.push_back(key.public_key());
     client.agent = folder.file("agent");
     client.reconnect.on = false;
     client.log = [lines = lines](std::string_view level, std::string_view line) {
@@ -41,7 +46,9 @@ struct World {
   }
   bool warned(std::string_view words) {
     while (!lines.is_empty())
-      if (const std::string line = *lines.next(); line.starts_with("warning") && line.find(words) != std::string::npos) return true;
+      if (const std::string line = *lines.next();
+          line.starts_with("warning") && line.find(words) != std::string::npos)
+        return true;
     return false;
   }
 
@@ -57,8 +64,9 @@ struct World {
 };
 
 TEST(Agent, keys_of_all_types_let_us_in) {
-  for (const crypto::KeyType type : {crypto::KeyType::ed25519, crypto::KeyType::ecdsa_p256, crypto::KeyType::ecdsa_p384,
-                                     crypto::KeyType::ecdsa_p521, crypto::KeyType::rsa}) {
+  for (const crypto::KeyType type :
+       {crypto::KeyType::ed25519, crypto::KeyType::ecdsa_p256, crypto::KeyType::ecdsa_p384,
+        crypto::KeyType::ecdsa_p521, crypto::KeyType::rsa}) {
     World w({crypto::PrivateKey::generate(type, 2048).value()});
     w.start_agent();
     SK_ASSERT_OK(w.connect());
@@ -121,7 +129,9 @@ struct Wrong {
 };
 
 std::vector<Wrong> wrong_lists() {
-  const auto bytes = [](std::string_view text) { return [=] { return std::optional<Bytes>(to_bytes(text)); }; };
+  const auto bytes = [](std::string_view text) {
+    return [=] { return std::optional<Bytes>(to_bytes(text)); };
+  };
   using namespace std::string_view_literals;
   return {
       {"hangs up", [] { return std::optional<Bytes>(); }, "hung up"},
@@ -160,7 +170,9 @@ TEST(Agent, that_does_not_sign_is_asked_for_the_next_key) {
       if (number != kSign || ++asked > 1) return;
       Bytes wrong;
       if (how == 0) wrong = {std::byte{5}};  // refuses
-      if (how == 1) wire::Writer(wrong).u8(14).string(ByteView(good.sign("ssh-ed25519", as_bytes("x")).value()));
+      if (how == 1)
+        wire::Writer(wrong).u8(14).string(
+            ByteView(good.sign("ssh-ed25519", as_bytes("x")).value()));
       if (how == 2) wire::Writer(wrong).u8(12).string("x");
       answer = FakeAgent::framed(wrong);
     });

@@ -225,14 +225,16 @@ TEST(Trust, both_sides_of_a_conversation_may_answer_later_from_other_threads) {
   std::vector<std::thread> threads;
   w.server.trust.interactive = [&](const InteractiveTurn& turn, Completion<InteractiveReply> done) {
     InteractiveReply reply;
-    reply.verdict = turn.rounds.empty() ? InteractiveReply::Verdict::ask : InteractiveReply::Verdict::accept;
+    reply.verdict =
+        turn.rounds.empty() ? InteractiveReply::Verdict::ask : InteractiveReply::Verdict::accept;
     threads.emplace_back([done = std::move(done), reply]() mutable {
       done(reply);
       done(InteractiveReply());  // the first answer counts
     });
   };
   std::thread person;
-  w.client.trust.answer_prompts = [&](const auto&, const auto&, Completion<std::vector<SecretBytes>> done) {
+  w.client.trust.answer_prompts = [&](const auto&, const auto&,
+                                      Completion<std::vector<SecretBytes>> done) {
     person = std::thread([done = std::move(done)]() mutable { done(std::vector<SecretBytes>()); });
   };
   {
@@ -250,7 +252,9 @@ TEST(Trust, an_answer_that_comes_after_the_end_goes_nowhere) {
   World w;
   w.server.trust.authorized_keys = {new_key().public_key()};
   Completion<InteractiveReply> late;
-  w.server.trust.interactive = [&](const InteractiveTurn&, Completion<InteractiveReply> done) { late = std::move(done); };
+  w.server.trust.interactive = [&](const InteractiveTurn&, Completion<InteractiveReply> done) {
+    late = std::move(done);
+  };
   w.client.trust.answer_prompts = [](const auto&, const auto&, auto) {};
   w.server.limits.ssh.handshake_timeout = 100ms;
   Awaited<Error> turned_away;
@@ -278,7 +282,8 @@ TEST(Trust, whoever_gives_up_a_conversation_is_told_that_it_was_cancelled) {
   Peer server = Peer::make(w.server).value();
   SK_ASSERT_OK(server.bind(w.endpoint));
   for (const bool too_many : {true, false}) {
-    w.client.trust.answer_prompts = [&](const auto&, const auto&, Completion<std::vector<SecretBytes>> done) {
+    w.client.trust.answer_prompts = [&](const auto&, const auto&,
+                                        Completion<std::vector<SecretBytes>> done) {
       if (too_many) return done(std::vector<SecretBytes>(2));
       done(Error(Errc::cancelled, "not today"));
     };

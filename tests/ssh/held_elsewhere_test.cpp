@@ -25,18 +25,18 @@ Config elsewhere(std::vector<crypto::KeyType> types = {crypto::KeyType::ed25519}
   return config;
 }
 std::optional<Bytes> sign(const SignatureNeeded& needed) {
-  for (const crypto::KeyType type : {crypto::KeyType::ed25519, crypto::KeyType::ecdsa_p256,
-                                     crypto::KeyType::ecdsa_p384, crypto::KeyType::ecdsa_p521,
-                                     crypto::KeyType::rsa})
+  for (const crypto::KeyType type :
+       {crypto::KeyType::ed25519, crypto::KeyType::ecdsa_p256, crypto::KeyType::ecdsa_p384,
+        crypto::KeyType::ecdsa_p521, crypto::KeyType::rsa})
     if (key_of(type).public_key() == needed.key)
       return key_of(type).sign(needed.algorithm, needed.data).value();
   return std::nullopt;
 }
 
 TEST(HeldElsewhere, a_key_of_each_type_comes_in_by_a_signature_from_outside) {
-  for (const crypto::KeyType type : {crypto::KeyType::ed25519, crypto::KeyType::ecdsa_p256,
-                                     crypto::KeyType::ecdsa_p384, crypto::KeyType::ecdsa_p521,
-                                     crypto::KeyType::rsa}) {
+  for (const crypto::KeyType type :
+       {crypto::KeyType::ed25519, crypto::KeyType::ecdsa_p256, crypto::KeyType::ecdsa_p384,
+        crypto::KeyType::ecdsa_p521, crypto::KeyType::rsa}) {
     TransportPair pair(elsewhere({type}));
     pair.client.signature_answer = sign;
     pair.drive();
@@ -71,9 +71,8 @@ TEST(HeldElsewhere, the_next_identity_is_tried_when_there_is_no_signature) {
   };
   pair.drive();
   EXPECT_TRUE(pair.is_open());
-  EXPECT_EQ(pair.client.log,
-            (Texts{"host_key", "extensions", "signature", "failed publickey", "signature",
-                   "authenticated"}));
+  EXPECT_EQ(pair.client.log, (Texts{"host_key", "extensions", "signature", "failed publickey",
+                                    "signature", "authenticated"}));
   TransportPair none(elsewhere());
   none.drive();
   EXPECT_TRUE(none.client.disconnected->error.is(Errc::auth_denied));
@@ -82,9 +81,9 @@ TEST(HeldElsewhere, the_next_identity_is_tried_when_there_is_no_signature) {
 
 TEST(HeldElsewhere, a_wrong_signature_never_leaves) {
   const Bytes other = key_of(crypto::KeyType::ed25519).sign("ssh-ed25519", as_bytes("x")).value();
-  for (const Bytes& wrong : {other, Bytes(), Bytes(300000), key_of(crypto::KeyType::rsa)
-                                                                .sign("rsa-sha2-512", as_bytes("x"))
-                                                                .value()}) {
+  for (const Bytes& wrong :
+       {other, Bytes(), Bytes(300000),
+        key_of(crypto::KeyType::rsa).sign("rsa-sha2-512", as_bytes("x")).value()}) {
     TransportPair pair(elsewhere());
     std::optional<SignatureNeeded> needed;
     pair.client.signature_answer = [&](const SignatureNeeded& e) {
@@ -148,10 +147,9 @@ TEST(AuthClient, a3_signs_for_the_key_and_algorithm_that_it_asked_about_only) {
   const Bytes wrong = to_bytes(key_of(crypto::KeyType::rsa).public_key().blob());
   Bytes behind = write_pk_ok("ssh-ed25519", right);
   behind.push_back(std::byte{0});
-  for (const Bytes& answer :
-       {write_pk_ok("ssh-ed25519", wrong), write_pk_ok("rsa-sha2-512", right),
-        write_pk_ok("", right), write_pk_ok("ssh-ed25519", {}), behind,
-        Bytes{std::byte{kMsgUserauthPkOk}}}) {
+  for (const Bytes& answer : {write_pk_ok("ssh-ed25519", wrong), write_pk_ok("rsa-sha2-512", right),
+                              write_pk_ok("", right), write_pk_ok("ssh-ed25519", {}), behind,
+                              Bytes{std::byte{kMsgUserauthPkOk}}}) {
     auto peer = at_query();
     peer->send(answer);
     EXPECT_FALSE(peer->is_live());

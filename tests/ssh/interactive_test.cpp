@@ -190,10 +190,9 @@ void expect_end(const RawPeer& peer, std::uint32_t reason) {
 }
 
 TEST(AuthServer, a17_answers_must_be_as_many_as_prompts) {
-  const std::pair<std::uint32_t, Texts> wrong[] = {{0xffffffff, {}},    {1000, {"a", "b"}},
-                                                   {1, {"a"}},          {3, {"a", "b", "c"}},
-                                                   {0, {}},             {2, {"a"}},
-                                                   {2, {"a", "b", "c"}}};
+  const std::pair<std::uint32_t, Texts> wrong[] = {
+      {0xffffffff, {}}, {1000, {"a", "b"}}, {1, {"a"}},          {3, {"a", "b", "c"}},
+      {0, {}},          {2, {"a"}},         {2, {"a", "b", "c"}}};
   for (const auto& [count, answers] : wrong) {
     auto peer = at_prompts();
     peer->send(response(count, answers));

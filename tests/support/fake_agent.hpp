@@ -18,16 +18,19 @@ namespace streamkit::testing {
 
 class FakeAgent {
  public:
-  /// What is sent back for a request (both without lengths in front): bytes as they are on the wire.
-  /// Empty: nothing is said; nothing: it hangs up.
+  /// What is sent back for a request (both without lengths in front): bytes as they are on the
+  /// wire. Empty: nothing is said; nothing: it hangs up.
   using Answers = std::function<std::optional<Bytes>(ByteView request)>;
 
   FakeAgent(std::string path, Answers answers)
-      : path_(std::move(path)), answers_(std::move(answers)), listener_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+      : path_(std::move(path)),
+        answers_(std::move(answers)),
+        listener_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     path_.copy(address.sun_path, sizeof address.sun_path - 1);
-    if (::bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 || ::listen(listener_, 8) != 0)
+    if (::bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+        ::listen(listener_, 8) != 0)
       throw std::runtime_error("no socket at " + path_);
     thread_ = std::thread([this] { serve(); });
   }
@@ -65,7 +68,8 @@ class FakeAgent {
     return out;
   }
   /// As an agent that holds these keys, and knows no extensions, answers.
-  static std::optional<Bytes> honest(const std::vector<crypto::PrivateKey>& keys, ByteView request) {
+  static std::optional<Bytes> honest(const std::vector<crypto::PrivateKey>& keys,
+                                     ByteView request) {
     wire::Reader in(request);
     const std::uint8_t number = in.u8();
     if (number == 11) {
@@ -77,9 +81,13 @@ class FakeAgent {
     const std::uint32_t flags = in.u32();
     for (const crypto::PrivateKey& key : keys) {
       const ByteView own = key.public_key().blob();
-      if (number != 13 || !in.end() || !std::equal(own.begin(), own.end(), blob.begin(), blob.end())) continue;
+      if (number != 13 || !in.end() ||
+          !std::equal(own.begin(), own.end(), blob.begin(), blob.end()))
+        continue;
       const auto& names = crypto::signature_algorithms(key.public_key().type());
-      const std::string_view name = flags == 2 ? "rsa-sha2-256" : flags == 4 ? "rsa-sha2-512" : names.front();
+      const std::string_view name = flags == 2   ? "rsa-sha2-256"
+                                    : flags == 4 ? "rsa-sha2-512"
+                                                 : names.front();
       Bytes out;
       wire::Writer(out).u8(14).string(ByteView(key.sign(name, data).value()));
       return framed(out);
@@ -108,14 +116,17 @@ class FakeAgent {
     Bytes length(4);
     if (::recv(fd, length.data(), 4, MSG_WAITALL) != 4) return false;
     Bytes request(wire::load_u32(length.data()));
-    if (::recv(fd, request.data(), request.size(), MSG_WAITALL) != static_cast<ssize_t>(request.size())) return false;
+    if (::recv(fd, request.data(), request.size(), MSG_WAITALL) !=
+        static_cast<ssize_t>(request.size()))
+      return false;
     {
       const std::lock_guard lock(mutex_);
       requests_.push_back(request);
     }
     const std::optional<Bytes> answer = answers_(request);
     if (!answer) return false;
-    return answer->empty() || ::send(fd, answer->data(), answer->size(), MSG_NOSIGNAL) == static_cast<ssize_t>(answer->size());
+    return answer->empty() || ::send(fd, answer->data(), answer->size(), MSG_NOSIGNAL) ==
+                                  static_cast<ssize_t>(answer->size());
   }
 
   const std::string path_;

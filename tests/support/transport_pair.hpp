@@ -125,7 +125,8 @@ struct PairEnd {
   void reply(const Reply& reply) {
     if (const bool* verdict = std::get_if<bool>(&reply))
       *verdict ? transport.accept_auth() : transport.reject_auth();
-    if (const auto* request = std::get_if<ssh::InfoRequest>(&reply)) asked = transport.ask(*request);
+    if (const auto* request = std::get_if<ssh::InfoRequest>(&reply))
+      asked = transport.ask(*request);
   }
   void handle(ssh::Event& event) {
     std::visit([this](auto& e) { take(e); }, event);

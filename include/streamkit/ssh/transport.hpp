@@ -52,7 +52,8 @@ DisconnectReason disconnect_reason(const Error& error) noexcept;
 /// anyway).
 struct HostKeyReceived {
   crypto::PublicKey key;
-  Bytes session_id, signature;  ///< what it signed to prove that, and how: for an agent's session-bind
+  /// What it signed to prove that, and its signature: an agent's session-bind wants them.
+  Bytes session_id, signature;
 };
 /// Server: would a signature by this key for this user be accepted? Question: accept_auth() or
 /// reject_auth(). Says nothing about who is there.
@@ -83,8 +84,8 @@ struct InfoRequest {
   std::string name, instruction;
   std::vector<Prompt> prompts;
 };
-/// Server: a client begins keyboard-interactive; `submethods` is what it would like (at most 1 KiB).
-/// Question: ask(), accept_auth() or reject_auth(). Ask unknown users the same as known ones.
+/// Server: a client begins keyboard-interactive; `submethods` is what it would like (at most 1
+/// KiB). Question: ask(), accept_auth() or reject_auth(). Ask unknown users the same as known ones.
 struct InteractiveStarted {
   std::string user, submethods;
 };
@@ -127,8 +128,8 @@ struct Disconnected {
 };
 using Event =
     std::variant<HostKeyReceived, KeyOffered, KeyVerified, PasswordOffered, InteractiveStarted,
-                 InfoResponse, InfoRequest, SignatureNeeded, ExtensionsReceived, Banner, AuthAttemptFailed,
-                 Authenticated, Disconnected>;
+                 InfoResponse, InfoRequest, SignatureNeeded, ExtensionsReceived, Banner,
+                 AuthAttemptFailed, Authenticated, Disconnected>;
 
 /// What was agreed, for people and tests.
 struct ConnectionInfo {
@@ -157,7 +158,8 @@ class Transport {
   void handle_eof();
 
   // ---- commands
-  /// `more`: identities to offer behind those of the configuration; doubles and empty ones are left out.
+  /// `more`: identities to offer behind those of the configuration; doubles and empty ones are left
+  /// out.
   void accept_host_key(const std::vector<Identity>& more = {});
   void reject_host_key(const Error& why);
   void accept_auth();
@@ -165,7 +167,8 @@ class Transport {
   /// Server: the next round of keyboard-interactive. Errc::usage beyond InfoRequest's limits,
   /// Errc::limit after 16 rounds; the question is open still, then.
   Result<void> ask(const InfoRequest& request);
-  /// Client: one answer a prompt, of at most 1 KiB; else Errc::usage, and the question is open still.
+  /// Client: one answer a prompt, of at most 1 KiB; else Errc::usage, and the question is open
+  /// still.
   Result<void> answer_prompts(const std::vector<SecretBytes>& answers);
   /// Client: a signature blob (RFC 4253 section 6.6). Errc::bad_key when it is not what was needed,
   /// and the question is open still.
