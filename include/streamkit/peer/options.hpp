@@ -105,6 +105,8 @@ struct PeerOptions {
   std::optional<crypto::PrivateKey> identity;          ///< our one key
   std::string identity_file;                           ///< used when there is no identity; made on first use
                                                        ///< with neither, a key is made for this run
+  /// Asked, inside Peer::make(), when the identity file is encrypted; gets its path.
+  std::function<Result<SecretBytes>(const std::string& path)> passphrase;
   /// The socket of an ssh-agent whose keys we offer, as a client, after our own; "SSH_AUTH_SOCK": the
   /// one that this environment variable names. Empty: none. It is asked once the host key is trusted, has
   /// 5 s for its keys and for each signature, and is never forwarded. (running)
