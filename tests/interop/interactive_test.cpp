@@ -4,14 +4,13 @@
 
 #include "our_server.hpp"
 
+#include <future>
 #include <libssh/libssh.h>
 #include <libssh/server.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <future>
 
 namespace streamkit::testing {
 namespace {
@@ -43,14 +42,29 @@ TEST(OpenSshClient, answers_our_questions_for_two_rounds) {
   }));
   for (const std::string code : {"41", "42"}) {
     const std::string askpass = server.folder().write(
-        "askpass", "#!/bin/sh\ncase \"$1\" in *Password*) echo sesame;; *) echo " + code +
-                       ";; esac\n");
+        "askpass",
+        "#!/bin/sh\ncase \"$1\" in *Password*) echo sesame;; *) echo " + code + ";; esac\n");
     ASSERT_EQ(::chmod(askpass.c_str(), 0700), 0);
-    Program ssh({"ssh", "-F", "none", "-v", "-T", "-p", std::to_string(server.port()), "-l", kUser,
-                 "-o", "PreferredAuthentications=keyboard-interactive", "-o",
-                 "NumberOfPasswordPrompts=1", "-o",
-                 "UserKnownHostsFile=" + server.known_hosts_file(), "-o",
-                 "GlobalKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=yes", "127.0.0.1",
+    Program ssh({"ssh",
+                 "-F",
+                 "none",
+                 "-v",
+                 "-T",
+                 "-p",
+                 std::to_string(server.port()),
+                 "-l",
+                 kUser,
+                 "-o",
+                 "PreferredAuthentications=keyboard-interactive",
+                 "-o",
+                 "NumberOfPasswordPrompts=1",
+                 "-o",
+                 "UserKnownHostsFile=" + server.known_hosts_file(),
+                 "-o",
+                 "GlobalKnownHostsFile=/dev/null",
+                 "-o",
+                 "StrictHostKeyChecking=yes",
+                 "127.0.0.1",
                  "echo"},
                 {"SSH_ASKPASS=" + askpass, "SSH_ASKPASS_REQUIRE=force"});
     const bool right = code == "42";
@@ -75,7 +89,8 @@ struct FreeBind {
   void operator()(ssh_bind b) const { ssh_bind_free(b); }
 };
 
-/// Lets one client in who answers "sesame" and "42", and then, where `wants_key`, shows its key too.
+/// Lets one client in who answers "sesame" and "42", and then, where `wants_key`, shows its key
+/// too.
 class AskingLibsshServer {
  public:
   explicit AskingLibsshServer(bool wants_key)

@@ -132,6 +132,7 @@ class OurClient {
     std::string host_key_fingerprint;
     ssh::Algorithms algorithms{};
     std::uint64_t rekey_after_bytes = kRekeyBytes;
+    std::string agent{};
   };
   explicit OurClient(const Setup& setup);
   Result<PeerInfo> connect();
