@@ -30,6 +30,9 @@ if(IPSecMB_FOUND)
   install(FILES "${PROJECT_SOURCE_DIR}/third_party/FindIPSecMB.cmake" DESTINATION ${package_folder})
   set(pkgconfig_private " ${IPSecMB_LIBRARY}")  # it has no pkg-config file that we could require
 endif()
+if(libssh_FOUND)
+  string(APPEND pkgconfig_private " -lssh")
+endif()
 file(RELATIVE_PATH pkgconfig_up "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")  # so that the tree can be moved
 string(REGEX REPLACE "/$" "" pkgconfig_up "${pkgconfig_up}")
 configure_file("${CMAKE_CURRENT_LIST_DIR}/streamkit.pc.in" streamkit.pc @ONLY)

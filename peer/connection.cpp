@@ -464,6 +464,18 @@ Result<void> Connection::judge_password(const std::string& user, std::string_vie
   return owner_ ? owner_->judge_password(*this, user, password) : Result<void>(Errc::shutting_down);
 }
 
+void Connection::judge_interactive(const InteractiveTurn& turn, Completion<InteractiveReply> done) {
+  owner_ ? owner_->judge_interactive(*this, turn, std::move(done)) : done(Errc::shutting_down);
+}
+
+void Connection::answer_prompts(const ssh::InfoRequest& asked, Completion<std::vector<SecretBytes>> done) {
+  owner_ ? owner_->answer_prompts(*this, asked, std::move(done)) : done(Errc::shutting_down);
+}
+
+void Connection::link_log(std::string_view level, const std::string& line) {
+  if (owner_) owner_->log(level, (settings_.outgoing ? settings_.endpoint : settings_.address) + ": " + line);
+}
+
 void Connection::link_banner(const std::string& text) {
   if (owner_) owner_->log("info", "the other side says: " + escape(text, 4096));
 }

@@ -30,6 +30,12 @@ class ConnectionOwner {
   virtual Result<bool> judge_host_key(Connection&, const Credential&) { return Errc::host_key_unknown; }
   virtual Result<void> judge_key(Connection&, const std::string&, const Credential&, bool) { return Errc::auth_denied; }
   virtual Result<void> judge_password(Connection&, const std::string&, std::string_view) { return Errc::auth_denied; }
+  virtual void judge_interactive(Connection&, const InteractiveTurn&, Completion<InteractiveReply> done) {
+    done(InteractiveReply());
+  }
+  virtual void answer_prompts(Connection&, const ssh::InfoRequest&, Completion<std::vector<SecretBytes>> done) {
+    done(Errc::cancelled);
+  }
   /// The hello is in: may the link come up under this name?
   virtual Result<void> judge_hello(Connection&, const channel::Hello&) { return {}; }
   virtual void connection_up(Connection&) {}
@@ -115,11 +121,14 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   Result<void> judge_host_key(const Credential& shown) override;
   Result<void> judge_key(const std::string& user, const Credential& shown, bool verified) override;
   Result<void> judge_password(const std::string& user, std::string_view password) override;
+  void judge_interactive(const InteractiveTurn& turn, Completion<InteractiveReply> done) override;
+  void answer_prompts(const ssh::InfoRequest& asked, Completion<std::vector<SecretBytes>> done) override;
   Result<void> link_payload(ByteView payload, const Keeper& keeper) override;
   Result<void> link_given(ByteView header, Bytes body, TimePoint now) override;
   void link_native() override { native_ = true; }
   void link_authenticated(const std::string& user, const Credential& shown) override;
   void link_banner(const std::string& text) override;
+  void link_log(std::string_view level, const std::string& line) override;
   void link_down(const Error& error) override;
   void link_active() override;
   bool is_congested() const override;

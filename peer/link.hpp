@@ -3,6 +3,7 @@
 
 #include <streamkit/channel/payload_port.hpp>
 #include <streamkit/crypto/key.hpp>
+#include <streamkit/peer/options.hpp>
 #include <streamkit/ssh/transport.hpp>
 
 #include <optional>
@@ -26,6 +27,8 @@ class LinkOwner {
   /// Errc::auth_denied is an ordinary refusal.
   virtual Result<void> judge_key(const std::string& user, const Credential& shown, bool verified) = 0;
   virtual Result<void> judge_password(const std::string& user, std::string_view password) = 0;
+  virtual void judge_interactive(const InteractiveTurn& turn, Completion<InteractiveReply> done) = 0;
+  virtual void answer_prompts(const ssh::InfoRequest& asked, Completion<std::vector<SecretBytes>> done) = 0;
   // ---- news
   virtual Result<void> link_payload(ByteView payload, const Keeper& keeper) = 0;
   /// The same in two parts, the second of which is given away.
@@ -33,6 +36,7 @@ class LinkOwner {
   virtual void link_native() = 0;  ///< the other side announced that it speaks Streamkit
   virtual void link_authenticated(const std::string& user, const Credential& shown) = 0;
   virtual void link_banner(const std::string& text) = 0;
+  virtual void link_log(std::string_view level, const std::string& line) = 0;
   virtual void link_down(const Error& error) = 0;
   /// Something changed on the link's side: drive the connection.
   virtual void link_active() = 0;

@@ -29,6 +29,11 @@ Result<void> check_name(const std::string& name) {
   return {};
 }
 
+crypto::PrivateKey::Passphrase passphrase_of(const PeerOptions& options) {
+  if (!options.passphrase) return {};
+  return [&options] { return options.passphrase(options.identity_file); };
+}
+
 // What was closed is still held by tasks that the Context has to run, and they post others. They
 // go first, so that the last one who lets go of the Context is this thread, which waits for its end:
 // a thread that lives on while the process ends finds libraries that have cleaned up already. A
@@ -58,7 +63,7 @@ Peer::Impl::~Impl() = default;
 Result<Peer> Peer::make(PeerOptions options) {
   Result<crypto::PrivateKey> key = options.identity                ? Result<crypto::PrivateKey>(*options.identity)
                                    : options.identity_file.empty() ? crypto::PrivateKey::generate()
-                                                                   : load_or_create_identity(options.identity_file);
+                                                                   : load_or_create_identity(options.identity_file, passphrase_of(options));
   if (!key) return key.error();
   if (const auto certificates = Impl::load_certificates(options, key->public_key()); !certificates) return certificates.error();
   if (options.name.empty()) options.name = "peer-" + hex_encode(as_bytes(key->public_key().fingerprint()).subspan(7, 4));

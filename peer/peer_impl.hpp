@@ -49,6 +49,9 @@ struct Peer::Impl final : ConnectionOwner, DialerOwner, std::enable_shared_from_
   Result<void> remember(const Endpoint& endpoint, const crypto::PublicKey& key);
   Result<void> judge_key(Connection& connection, const std::string& user, const Credential& shown, bool verified) override;
   Result<void> judge_password(Connection& connection, const std::string& user, std::string_view password) override;
+  void judge_interactive(Connection& connection, const InteractiveTurn& turn, Completion<InteractiveReply> done) override;
+  void answer_prompts(Connection& connection, const ssh::InfoRequest& asked,
+                      Completion<std::vector<SecretBytes>> done) override;
   Result<void> judge_hello(Connection& connection, const channel::Hello& hello) override;
   Result<void> judge_name(const Connection& connection, const std::string& name, const crypto::PublicKey& key) const;
   bool is_authorized(const std::string& name, const crypto::PublicKey& key);

@@ -117,7 +117,7 @@ void Peer::Impl::came_in(const std::string& endpoint, std::unique_ptr<io::Stream
   }
   const auto connection = Connection::make(context, this, settings_for(endpoint, remote.text(), false));
   Result<std::unique_ptr<SshLink>> link =
-      SshLink::make(*connection, std::move(stream), ssh::Role::server, ssh_config(endpoint, false));
+      SshLink::make(*connection, context, std::move(stream), ssh::Role::server, ssh_config(endpoint, false));
   if (!link) return log("warning", "cannot serve " + remote.text() + ": " + link.error().message());
   const std::uint64_t id = connection->settings().id;
   connections[id] = connection;
@@ -170,7 +170,8 @@ Result<void> Peer::Impl::disconnect(const Endpoint& endpoint, const Error& why) 
 Result<std::shared_ptr<Connection>> Peer::Impl::dialed(Dialer& dialer, std::unique_ptr<io::Stream> stream) {
   const std::string address = stream->remote_address().text();
   const auto connection = Connection::make(context, this, settings_for(dialer.endpoint().text(), address, true));
-  Result<std::unique_ptr<SshLink>> link = SshLink::make(*connection, std::move(stream), ssh::Role::client, ssh_config(dialer.endpoint().text(), true));
+  Result<std::unique_ptr<SshLink>> link =
+      SshLink::make(*connection, context, std::move(stream), ssh::Role::client, ssh_config(dialer.endpoint().text(), true), options.agent);
   if (!link) return link.error();
   connections[connection->settings().id] = connection;
   connection->start(std::move(*link));
@@ -240,11 +241,13 @@ ssh::Config Peer::Impl::ssh_config(const std::string& endpoint, bool outgoing) {
     config.identities[0].certificate = own_certificate(crypto::CertificateType::user);
     config.judges_authorities = knows_authority(Endpoint(endpoint));
     config.password = options.trust.present_password;
+    config.interactive = static_cast<bool>(options.trust.answer_prompts);
   } else {
     config.host_keys = {identity};
     if (auto certificate = own_certificate(crypto::CertificateType::host)) config.host_certificates = {std::move(*certificate)};
     if (config.algorithms.kex.empty()) config.algorithms.kex = kex_of_servers();
     config.offer_password = static_cast<bool>(options.trust.password);
+    config.offer_interactive = static_cast<bool>(options.trust.interactive);
   }
   return config;
 }

@@ -234,6 +234,17 @@ Result<void> Peer::Impl::judge_password(Connection&, const std::string& user, st
   return {};
 }
 
+void Peer::Impl::judge_interactive(Connection&, const InteractiveTurn& turn, Completion<InteractiveReply> done) {
+  if (is_shut || !options.trust.interactive) return done(InteractiveReply());
+  options.trust.interactive(turn, std::move(done));
+}
+
+void Peer::Impl::answer_prompts(Connection& connection, const ssh::InfoRequest& asked,
+                                Completion<std::vector<SecretBytes>> done) {
+  if (is_shut || !options.trust.answer_prompts) return done(Errc::cancelled);
+  options.trust.answer_prompts(Endpoint(connection.settings().endpoint), asked, std::move(done));
+}
+
 // No two live links carry one name under different keys.
 Result<void> Peer::Impl::judge_name(const Connection& connection, const std::string& name, const crypto::PublicKey& key) const {
   for (const auto& link : up_links(name)) {
@@ -302,8 +313,9 @@ Error Peer::Impl::explain(const Connection& connection, const Error& error) cons
     also = good ? " It does not take " + certificate->description() + " either: does it trust that authority?"
                 : " Our certificate is of no use: " + good.error().message() + ".";
   }
-  return Error(Errc::auth_denied, connection.settings().endpoint + " does not let our key in (" +
-                                      identity.public_key().fingerprint() + " as '" + options.name + "')." + also +
+  return Error(Errc::auth_denied, connection.settings().endpoint + " does not let us in (" +
+                                      identity.public_key().fingerprint() + " as '" + options.name + "'): " +
+                                      error.message() + "." + also +
                                       " Add this line to its authorized_keys: " + identity.public_key().text());
 }
 

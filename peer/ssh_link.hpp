@@ -1,6 +1,7 @@
 // SshLink: a stream and the SSH transport engine on it.
 #pragma once
 
+#include "agent.hpp"
 #include "link.hpp"
 
 #include <streamkit/crypto/random.hpp>
@@ -12,8 +13,10 @@ namespace streamkit {
 
 class SshLink final : public Link {
  public:
-  static Result<std::unique_ptr<SshLink>> make(LinkOwner& owner, std::unique_ptr<io::Stream> stream, ssh::Role role,
-                                               ssh::Config config);
+  static Result<std::unique_ptr<SshLink>> make(LinkOwner& owner,
+                                               const std::shared_ptr<io::Context>& context,
+                                               std::unique_ptr<io::Stream> stream, ssh::Role role,
+                                               ssh::Config config, std::string agent = {});
 
   /// Nothing while the stream takes nothing: which channel goes next is decided when it does.
   std::size_t sendable_bytes() const noexcept override { return waits_writable_ ? 0 : transport_->sendable_bytes(); }
@@ -30,14 +33,33 @@ class SshLink final : public Link {
   void set_send_batch(std::size_t bytes) override { transport_->set_send_batch(bytes); }
 
  private:
-  SshLink(LinkOwner& owner, std::unique_ptr<io::Stream> stream);
+  SshLink(LinkOwner& owner, const std::shared_ptr<io::Context>& context,
+          std::unique_ptr<io::Stream> stream);
   void read();
   void want_input();
   void handle(ssh::Event& event);
   void answer(const Result<void>& verdict);
+  /// A completion that whoever has it may call on any thread, when the link is gone, or never. The
+  /// first call counts.
+  template <class T>
+  Completion<T> later(void (SshLink::*then)(Result<T>));
+  void ask_agent(const ssh::HostKeyReceived& session);
+  void let_agent_go();
+  void judge_interactive();
+  void judged_interactive(Result<InteractiveReply> reply);
+  void prompts_answered(Result<std::vector<SecretBytes>> answers);
   void go_down(const Error& error);
 
   LinkOwner& owner_;
+  const std::weak_ptr<io::Context> context_;
+  const std::shared_ptr<SshLink*> self_ = std::make_shared<SshLink*>(this);  // goes with this
+  struct Conversation {
+    std::string user, submethods;
+    std::vector<std::vector<SecretBytes>> rounds;
+  };
+  std::unique_ptr<Conversation> conversation_;
+  std::string agent_option_;
+  std::unique_ptr<Agent> agent_;  // until we are in
   std::unique_ptr<io::Stream> stream_;
   crypto::BufferedRandom random_;
   std::optional<ssh::Transport> transport_;

@@ -153,7 +153,9 @@ Result<void> Relay::Impl::make_peer() {
   } else {
     identity_file = options.identity_file.empty() ? io::config_folder() + "/relay_ed25519"
                                                   : options.identity_file;
-    auto key = load_or_create_identity(identity_file);
+    crypto::PrivateKey::Passphrase passphrase;
+    if (options.passphrase) passphrase = [this] { return options.passphrase(identity_file); };
+    auto key = load_or_create_identity(identity_file, passphrase);
     if (!key) return key.error();
     peer_options.identity = std::move(*key);
   }

@@ -32,8 +32,11 @@ Result<void> check(const TunnelOptions& options) {
 
 Result<crypto::PrivateKey> identity_of(const TunnelOptions& options) {
   if (options.identity) return *options.identity;
-  return load_or_create_identity(options.identity_file.empty() ? io::config_folder() + "/id_ed25519"
-                                                               : options.identity_file);
+  const std::string path =
+      options.identity_file.empty() ? io::config_folder() + "/id_ed25519" : options.identity_file;
+  crypto::PrivateKey::Passphrase passphrase;
+  if (options.passphrase) passphrase = [&] { return options.passphrase(path); };
+  return load_or_create_identity(path, passphrase);
 }
 
 Trust trust_of(const TunnelOptions& options) {
@@ -118,6 +121,7 @@ Result<void> Tunnel::Impl::start(TunnelOptions options, TunnelEvents events) {
   PeerOptions peer_options;
   peer_options.identity = std::move(*identity);
   peer_options.trust = trust_of(options);
+  peer_options.agent = options.agent;
   peer_options.limits.connect_timeout = options.connect_timeout;
   peer_options.reconnect.from_start = options.wait_for_relay;
   peer_options.reconnect.first = options.reconnect_first;

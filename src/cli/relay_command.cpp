@@ -1,6 +1,7 @@
 // `streamkit relay`: the server's half.
 #include "commands.hpp"
 #include "exit_codes.hpp"
+#include "passphrase.hpp"
 
 #include <streamkit/tunnel/relay.hpp>
 
@@ -129,6 +130,7 @@ int run_relay(RelayArguments& arguments, const Signals& signals) {
     return kExitUsage;
   }
   options.limits.linger = std::chrono::seconds(arguments.linger_seconds);
+  options.passphrase = ask_passphrase;
   auto relay = tunnel::Relay::start(options, events_for(console));
   if (!relay) {
     console.error(relay.error().message());

@@ -3,6 +3,7 @@
 #include "tunnel_command.hpp"
 
 #include "exit_codes.hpp"
+#include "passphrase.hpp"
 
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
@@ -153,6 +154,9 @@ void add_tunnel_options(CLI::App& command, TunnelArguments& arguments) {
       .add_option("--key", arguments.options.identity_file,
                   "our private key; made when missing (default: ~/.config/streamkit/id_ed25519)")
       ->envname("STREAMKIT_KEY");
+  command.add_flag_callback(
+      "--agent", [&arguments] { arguments.options.agent = "SSH_AUTH_SOCK"; },
+      "offer the keys of the ssh-agent too, after ours");
   command.add_option(
       "--known-hosts", arguments.options.known_hosts_file,
       "where keys of relays are remembered (default: ~/.config/streamkit/known_hosts)");
@@ -167,6 +171,7 @@ int run_tunnel(TunnelArguments& arguments, const Signals& signals) {
   if (!target) return tell_end(console, arguments, Ending::usage, target.error(), nullptr);
   arguments.options.target = std::move(*target);
   arguments.options.relay = Endpoint(endpoint_text(arguments.relay, "2222"));
+  arguments.options.passphrase = ask_passphrase;
   Outcome outcome;
   auto started = tunnel::Tunnel::start(arguments.options, events_for(console, arguments, outcome));
   if (!started) return tell_end(console, arguments, Ending::usage, started.error(), nullptr);

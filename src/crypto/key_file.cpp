@@ -1,9 +1,11 @@
 // Private key text. PKCS#8 (RFC 5958), PKCS#1 and SEC1 PEM go to libcrypto, with the passphrase in
-// hand before it is asked for. openssh-key-v1 is read and written here, unencrypted only: its
-// encryption needs bcrypt's key derivation, which libcrypto does not have.
+// hand before it is asked for. openssh-key-v1 is read and written here; an encrypted one goes
+// through libssh first, where that is built in, and only if it is of a kind that libssh is known to
+// read well.
 #include "key_file.hpp"
 
 #include "key_blob.hpp"
+#include "key_decrypt.hpp"
 
 #include <streamkit/base/text.hpp>
 #include <streamkit/base/wire.hpp>
@@ -23,9 +25,14 @@ namespace {
 constexpr std::string_view kOpensshLabel = "OPENSSH PRIVATE KEY";
 constexpr std::string_view kMagic("openssh-key-v1\0", 15);
 constexpr std::size_t kPadding = 8, kLineLength = 70;
+constexpr std::size_t kLargestPadding = 16;  // what libssh writes, encrypted or not
 
 Error bad(std::string words) {
   return Error(Errc::bad_key, std::move(words));
+}
+
+Error needs_passphrase() {
+  return Error(Errc::key_encrypted, "this key file is encrypted: give its passphrase");
 }
 
 // ---- finding the block
@@ -211,7 +218,7 @@ Result<Pkey> read_private_section(ByteView section, ByteView public_blob) {
   if (!key) return key;
   in.string();  // the comment
   const ByteView padding = in.rest();
-  bool good = in.ok() && padding.size() < kPadding;
+  bool good = in.ok() && padding.size() < kLargestPadding;
   for (std::size_t i = 0; good && i < padding.size(); ++i) good = padding[i] == std::byte(i + 1);
   if (!good) return bad("a damaged key file");
   const Result<Bytes> derived = write_public_blob(key->get());
@@ -221,25 +228,94 @@ Result<Pkey> read_private_section(ByteView section, ByteView public_blob) {
   return key;
 }
 
-Result<Pkey> read_openssh(std::string_view body, bool has_passphrase) {
-  const Result<SecretBytes> decoded = decode_body(body);
-  if (!decoded) return decoded.error();
-  wire::Reader in(decoded->view());
+/// What of an openssh-key-v1 file is in clear.
+struct Envelope {
+  std::string_view cipher, kdf;
+  ByteView kdf_options, public_blob, section;
+  bool is_whole = false;  ///< nothing behind the private section
+};
+
+Result<Envelope> read_envelope(ByteView file) {
+  wire::Reader in(file);
   const ByteView magic = in.bytes(kMagic.size());
-  const std::string_view cipher = in.text(), kdf = in.text();
-  const ByteView kdf_options = in.string();
+  Envelope out;
+  out.cipher = in.text();
+  out.kdf = in.text();
+  out.kdf_options = in.string();
   const std::uint32_t keys = in.u32();
-  const ByteView public_blob = in.string();
-  const ByteView section = in.string();
+  out.public_blob = in.string();
+  out.section = in.string();
   if (!in.ok() || as_text(magic) != kMagic || keys != 1)
     return bad("a malformed openssh-key-v1 file");
-  if (cipher != "none" || kdf != "none")
-    return Error(
-        has_passphrase ? Errc::bad_key : Errc::key_encrypted,
-        "an encrypted OpenSSH key file cannot be read here; load it into ssh-agent with ssh-add, "
-        "or remove its passphrase with: ssh-keygen -p -N '' -f FILE");
-  if (!in.end() || !kdf_options.empty()) return bad("a malformed openssh-key-v1 file");
-  return read_private_section(section, public_blob);
+  out.is_whole = in.end();
+  return out;
+}
+
+Error cannot_decrypt(std::string_view why, bool has_passphrase) {
+  return Error(has_passphrase ? Errc::bad_key : Errc::key_encrypted,
+               "an encrypted OpenSSH key file that cannot be read here: " + std::string(why) +
+                   "; load it into ssh-agent with ssh-add, or write it anew with: "
+                   "ssh-keygen -p -f FILE (with -N '' for no passphrase, with -Z aes256-ctr -a 16 "
+                   "for one that can be read)");
+}
+
+/// Why libssh may not have it; empty: it may. The kinds are those that libssh 0.10 reads and writes
+/// well: it crashes on files of AEAD ciphers, and has no way to write RSA keys.
+std::string_view unfit_for_libssh(const Envelope& envelope) {
+  if (!can_decrypt_openssh_keys()) return "this build is without libssh";
+  constexpr std::string_view kCiphers[] = {"aes128-ctr", "aes192-ctr", "aes256-ctr",
+                                           "aes128-cbc", "aes192-cbc", "aes256-cbc"};
+  if (std::find(std::begin(kCiphers), std::end(kCiphers), envelope.cipher) == std::end(kCiphers) ||
+      envelope.kdf != "bcrypt")
+    return "it is encrypted in another way than by AES in CTR or CBC mode";
+  wire::Reader options(envelope.kdf_options);
+  const std::size_t salt = options.string().size();
+  const std::uint32_t rounds = options.u32();
+  if (!options.end() || salt == 0 || salt > kMaxKeySalt || rounds == 0)
+    return "its key derivation is malformed";
+  if (rounds > kMaxKeyRounds) return "its passphrase takes more than 2048 rounds";
+  const Result<ParsedKey> key = parse_public_blob(envelope.public_blob);
+  if (!key || key->type == KeyType::rsa) return "its key is neither Ed25519 nor ECDSA";
+  constexpr std::size_t kAesBlock = 16;
+  if (envelope.section.empty() || envelope.section.size() % kAesBlock != 0 || !envelope.is_whole)
+    return "it is damaged";
+  return {};
+}
+
+Result<Pkey> read_encrypted(std::string_view block, const Envelope& envelope,
+                            const PrivateKey::Passphrase& passphrase) {
+  const std::string_view why = unfit_for_libssh(envelope);
+  if (!why.empty()) return cannot_decrypt(why, static_cast<bool>(passphrase));
+  if (!passphrase) return needs_passphrase();
+  const Result<SecretBytes> words = passphrase();
+  if (!words) return words.error();
+  const Result<SecretBytes> plain = decrypt_openssh_key(block, *words);
+  if (!plain) return plain.error();
+  const Result<Pkey> given = read_private_key(as_text(plain->view()), {});
+  if (!given) return given.error();
+  // It may be PEM, of which libcrypto takes more than we do: our own parser has the last word.
+  const Result<SecretBytes> ours = write_openssh_key(given->get(), {});
+  if (!ours) return ours.error();
+  Result<Pkey> key = read_private_key(as_text(ours->view()), {});
+  if (!key) return key;
+  const Result<Bytes> derived = write_public_blob(key->get());
+  if (!derived) return derived.error();
+  const ByteView blob = envelope.public_blob;
+  if (!std::equal(derived->begin(), derived->end(), blob.begin(), blob.end()))
+    return bad("a key file whose private key does not fit its public key");
+  return key;
+}
+
+Result<Pkey> read_openssh(const Block& block, const PrivateKey::Passphrase& passphrase) {
+  const Result<SecretBytes> decoded = decode_body(block.body);
+  if (!decoded) return decoded.error();
+  const Result<Envelope> envelope = read_envelope(decoded->view());
+  if (!envelope) return envelope.error();
+  if (envelope->cipher != "none" || envelope->kdf != "none")
+    return read_encrypted(block.whole, *envelope, passphrase);
+  if (!envelope->is_whole || !envelope->kdf_options.empty())
+    return bad("a malformed openssh-key-v1 file");
+  return read_private_section(envelope->section, envelope->public_blob);
 }
 
 // ---- PEM, by libcrypto
@@ -260,10 +336,6 @@ extern "C" int streamkit_answer_passphrase(char* buffer, int size, int, void* us
   const ByteView words = answer->passphrase->view();
   if (!words.empty()) std::memcpy(buffer, words.data(), words.size());
   return static_cast<int>(words.size());
-}
-
-Error needs_passphrase() {
-  return Error(Errc::key_encrypted, "this key file is encrypted: give its passphrase");
 }
 
 Result<Pkey> read_pem(const Block& block, const PrivateKey::Passphrase& passphrase) {
@@ -357,8 +429,7 @@ Result<Pkey> read_private_key(std::string_view text, const PrivateKey::Passphras
   if (text.size() > kMaxKeyText) return bad("a key file must not be longer than 64 KiB");
   const Result<Block> block = find_block(text);
   if (!block) return block.error();
-  if (block->label == kOpensshLabel)
-    return read_openssh(block->body, static_cast<bool>(passphrase));
+  if (block->label == kOpensshLabel) return read_openssh(*block, passphrase);
   for (const std::string_view label :
        {"PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"})
     if (block->label == label) return read_pem(*block, passphrase);

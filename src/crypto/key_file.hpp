@@ -9,6 +9,9 @@ namespace streamkit::crypto {
 
 /// A key file is no longer than this.
 inline constexpr std::size_t kMaxKeyText = 64 * 1024;
+/// An encrypted openssh-key-v1 file costs no more than this to open.
+inline constexpr std::uint32_t kMaxKeyRounds = 2048;  ///< of bcrypt's key derivation; some 20 s
+inline constexpr std::size_t kMaxKeySalt = 64;        ///< bytes
 /// A comment that we write is no longer than this.
 inline constexpr std::size_t kMaxComment = 1024;
 

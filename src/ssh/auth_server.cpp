@@ -63,6 +63,7 @@ Result<AuthStep> AuthServer::refuse(bool counts) {
   step.failed = counts;
   std::vector<std::string> methods = {std::string(kMethodPublicKey)};
   if (config_->offer_password) methods.emplace_back(kMethodPassword);
+  if (config_->offer_interactive) methods.emplace_back(kMethodInteractive);
   step.send.push_back(write_userauth_failure(methods, false));
   return step;
 }
@@ -74,12 +75,16 @@ Result<AuthStep> AuthServer::handle_request(ByteView payload) {
   if (request->service != kServiceConnection)
     return Error(Errc::no_such_service, "the only service to authenticate for is ssh-connection");
   if (++requests_ > config_->limits.max_auth_requests) return too_many();
+  // A new request abandons a conversation (RFC 4252 section 5.1); somebody was asked for nothing.
+  if (std::exchange(prompts_, {}) && ++failures_ >= config_->limits.max_auth_failures)
+    return too_many();
 
   Result<AuthStep> step = [&]() -> Result<AuthStep> {
     if (!is_text(request->user)) return refuse(true);
     if (request->method == kMethodPublicKey || request->method == kMethodHostBound)
       return handle_publickey(*request);
     if (request->method == kMethodPassword) return handle_password(*request);
+    if (request->method == kMethodInteractive) return handle_interactive(*request);
     // The first "none" is how a client asks for the list of methods.
     const bool probe = request->method == kMethodNone && !none_tried_;
     none_tried_ = none_tried_ || probe;
@@ -132,6 +137,55 @@ Result<AuthStep> AuthServer::handle_password(const UserauthRequest& request) {
   return step;
 }
 
+Result<AuthStep> AuthServer::handle_interactive(const UserauthRequest& request) {
+  if (!config_->offer_interactive || request.submethods.size() > kMaxSubmethods ||
+      !is_text(request.submethods))
+    return refuse(true);
+  user_ = request.user;
+  key_ = {};
+  rounds_ = 0;
+  asked_ = Asked::interactive;
+  AuthStep step;
+  step.question = true;
+  step.events.emplace_back(InteractiveStarted{user_, std::string(request.submethods)});
+  return step;
+}
+
+Result<AuthStep> AuthServer::ask(const InfoRequest& request) {
+  if (asked_ != Asked::interactive)
+    return Error(Errc::usage, "ask() where nobody waits to be asked");
+  bool fits = request.prompts.size() <= kMaxPrompts && request.name.size() <= kMaxPromptText &&
+              request.instruction.size() <= kMaxInstruction;
+  for (const Prompt& prompt : request.prompts) fits = fits && prompt.text.size() <= kMaxPromptText;
+  if (!fits) return Error(Errc::usage, "ask() with more than 16 prompts or with too long texts");
+  if (rounds_ == kMaxInteractiveRounds)
+    return Error(Errc::limit, "keyboard-interactive goes on for more than 16 rounds");
+  ++rounds_;
+  asked_ = Asked::nothing;
+  prompts_ = request.prompts.size();
+  AuthStep step;
+  step.send.push_back(write_info_request(request));
+  return step;
+}
+
+Result<AuthStep> AuthServer::handle_info_response(ByteView payload) {
+  const std::optional<std::size_t> prompts = std::exchange(prompts_, {});
+  if (!prompts) return Error(Errc::protocol, "answers to what was not asked");
+  const Result<std::vector<ByteView>> answers = read_info_response(payload, *prompts);
+  if (!answers) return answers.error();
+  if (++requests_ > config_->limits.max_auth_requests) return too_many();
+  InfoResponse response{user_, {}};
+  for (const ByteView answer : *answers) {
+    if (answer.size() > kMaxPassword) return refuse(true);
+    response.answers.emplace_back(answer);
+  }
+  asked_ = Asked::interactive;
+  AuthStep step;
+  step.question = true;
+  step.events.emplace_back(std::move(response));
+  return step;
+}
+
 Result<AuthStep> AuthServer::answer(bool accepted) {
   const Asked asked = std::exchange(asked_, Asked::nothing);
   // A refused offer costs the client nothing: agents hold many keys, and max_auth_requests bounds
@@ -147,10 +201,13 @@ Result<AuthStep> AuthServer::answer(bool accepted) {
       break;
     case Asked::proof:
     case Asked::password:
+    case Asked::interactive:
       step.send.push_back(Bytes{std::byte{kMsgUserauthSuccess}});
-      step.success = Authenticated{
-          user_, std::string(asked == Asked::proof ? kMethodPublicKey : kMethodPassword), key_,
-          certificate_};
+      step.success = Authenticated{user_,
+                                   std::string(asked == Asked::proof      ? kMethodPublicKey
+                                               : asked == Asked::password ? kMethodPassword
+                                                                          : kMethodInteractive),
+                                   key_, certificate_};
       break;
   }
   return step;

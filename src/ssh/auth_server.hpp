@@ -1,6 +1,6 @@
-// Authentication as the server (RFC 4252): publickey, publickey bound to the host key, password.
-// Reads requests, verifies signatures, asks; who is let in is answered outside. No other methods,
-// no partial success.
+// Authentication as the server (RFC 4252): publickey, publickey bound to the host key, password,
+// keyboard-interactive (RFC 4256). Reads requests, verifies signatures, asks; who is let in is
+// answered outside. No other methods, no partial success.
 #pragma once
 
 #include "auth_step.hpp"
@@ -22,16 +22,20 @@ class AuthServer {
   /// Errors are violations, or limits that end the connection.
   Result<AuthStep> handle_service_request(ByteView payload);
   Result<AuthStep> handle_request(ByteView payload);
+  Result<AuthStep> handle_info_response(ByteView payload);
   /// The answer to the question that the last step asked.
   Result<AuthStep> answer(bool accepted);
+  /// The other answer within keyboard-interactive. Errors leave everything as it was.
+  Result<AuthStep> ask(const InfoRequest& request);
   /// A USERAUTH_REQUEST after success: dropped, but not for ever.
   Result<void> handle_late_request();
 
  private:
-  enum class Asked { nothing, offer, proof, password };
+  enum class Asked { nothing, offer, proof, password, interactive };
 
   Result<AuthStep> handle_publickey(const UserauthRequest& request);
   Result<AuthStep> handle_password(const UserauthRequest& request);
+  Result<AuthStep> handle_interactive(const UserauthRequest& request);
   Result<AuthStep> refuse(bool counts);
   Error too_many() const;
 
@@ -40,6 +44,8 @@ class AuthServer {
   bool service_ = false, banner_sent_ = false, none_tried_ = false;
   int requests_ = 0, failures_ = 0, late_ = 0;
   Asked asked_ = Asked::nothing;
+  int rounds_ = 0;                      // of the conversation that goes on
+  std::optional<std::size_t> prompts_;  // that the client has to answer now
   std::string user_, algorithm_;
   crypto::PublicKey key_;
   std::optional<crypto::Certificate> certificate_;

@@ -21,9 +21,9 @@ bool is_publickey(std::string_view method) {
 }
 
 /// The part of a publickey request that is signed, from the number on.
-void write_publickey_fields(wire::Writer& to, const UserauthRequest& request) {
+void write_publickey_fields(wire::Writer& to, const UserauthRequest& request, bool is_signed) {
   to.u8(kMsgUserauthRequest).string(request.user).string(request.service).string(request.method);
-  to.boolean(true).string(request.algorithm).string(request.key);
+  to.boolean(is_signed).string(request.algorithm).string(request.key);
   if (request.method == kMethodHostBound) to.string(request.host_key);
 }
 
@@ -181,6 +181,9 @@ Result<UserauthRequest> read_userauth_request(ByteView payload) {
     out.change = in.boolean();
     out.password = in.text();
     if (out.change) in.text();
+  } else if (out.method == kMethodInteractive) {
+    in.text();  // language
+    out.submethods = in.text();
   } else if (out.method != kMethodNone) {
     return out;
   }
@@ -192,15 +195,22 @@ Bytes signed_request(ByteView session_id, const UserauthRequest& request) {
   Bytes out;
   wire::Writer to(out);
   to.string(session_id);
-  write_publickey_fields(to, request);
+  write_publickey_fields(to, request, true);
   return out;
 }
 
 Bytes write_publickey_request(const UserauthRequest& request) {
   Bytes out;
   wire::Writer to(out);
-  write_publickey_fields(to, request);
+  write_publickey_fields(to, request, true);
   to.string(request.signature);
+  return out;
+}
+
+Bytes write_publickey_query(const UserauthRequest& request) {
+  Bytes out;
+  wire::Writer to(out);
+  write_publickey_fields(to, request, false);
   return out;
 }
 
@@ -225,6 +235,69 @@ Bytes write_password_request(std::string_view user, std::string_view password) {
       .boolean(false)
       .string(password);
   return out;
+}
+
+Bytes write_interactive_request(std::string_view user) {
+  Bytes out;
+  wire::Writer(out)
+      .u8(kMsgUserauthRequest)
+      .string(user)
+      .string(kServiceConnection)
+      .string(kMethodInteractive)
+      .string("")   // language
+      .string("");  // submethods: as the server likes
+  return out;
+}
+
+Bytes write_info_request(const InfoRequest& request) {
+  Bytes out;
+  wire::Writer to(out);
+  to.u8(kMsgUserauthInfoRequest).string(request.name).string(request.instruction).string("");
+  to.u32(static_cast<std::uint32_t>(request.prompts.size()));
+  for (const Prompt& prompt : request.prompts) to.string(prompt.text).boolean(prompt.echo);
+  return out;
+}
+
+Result<InfoRequest> read_info_request(ByteView payload) {
+  wire::Reader in = reader_of(payload);
+  InfoRequest out;
+  const std::string_view name = in.text(), instruction = in.text();
+  in.text();  // language
+  const std::uint32_t count = in.u32();
+  if (!in.ok()) return malformed("USERAUTH_INFO_REQUEST");
+  if (count > kMaxPrompts) return Error(Errc::limit, "the server asks more than 16 things at once");
+  bool fits = name.size() <= kMaxPromptText && instruction.size() <= kMaxInstruction;
+  for (std::uint32_t i = 0; i < count && fits; ++i) {
+    const std::string_view text = in.text();
+    fits = text.size() <= kMaxPromptText;
+    out.prompts.push_back({std::string(text), in.boolean()});
+  }
+  if (!fits) return Error(Errc::limit, "the server asks at too great length");
+  if (!in.end()) return malformed("USERAUTH_INFO_REQUEST");
+  out.name = name;
+  out.instruction = instruction;
+  return out;
+}
+
+Bytes write_info_response(const std::vector<SecretBytes>& answers) {
+  Bytes out;
+  std::size_t size = 5;
+  for (const SecretBytes& answer : answers) size += 4 + answer.size();
+  out.reserve(size);
+  wire::Writer to(out);
+  to.u8(kMsgUserauthInfoResponse).u32(static_cast<std::uint32_t>(answers.size()));
+  for (const SecretBytes& answer : answers) to.string(answer.view());
+  return out;
+}
+
+Result<std::vector<ByteView>> read_info_response(ByteView payload, std::size_t prompts) {
+  wire::Reader in = reader_of(payload);
+  if (in.u32() != prompts)
+    return Error(Errc::protocol, "another number of answers than of prompts");
+  std::vector<ByteView> answers;
+  for (std::size_t i = 0; i < prompts && in.ok(); ++i) answers.push_back(in.string());
+  if (!in.end()) return malformed("USERAUTH_INFO_RESPONSE");
+  return answers;
 }
 
 Bytes write_userauth_failure(const std::vector<std::string>& methods, bool partial) {
@@ -259,6 +332,15 @@ Result<std::string_view> read_banner(ByteView payload) {
 Bytes write_pk_ok(std::string_view algorithm, ByteView key) {
   Bytes out;
   wire::Writer(out).u8(kMsgUserauthPkOk).string(algorithm).string(key);
+  return out;
+}
+
+Result<PkOk> read_pk_ok(ByteView payload) {
+  wire::Reader in = reader_of(payload);
+  PkOk out;
+  out.algorithm = in.text();
+  out.key = in.string();
+  if (!in.end()) return malformed("USERAUTH_PK_OK");
   return out;
 }
 

@@ -17,7 +17,12 @@ inline constexpr std::size_t kMaxDescription = 1024;      ///< bytes of a discon
 inline constexpr std::size_t kMaxExtensions = 64;         ///< entries in one EXT_INFO
 inline constexpr std::size_t kMaxExtensionValue = 16384;  ///< bytes
 inline constexpr std::size_t kMaxUserName = 255;          ///< bytes
-inline constexpr std::size_t kMaxPassword = 1024;         ///< bytes
+inline constexpr std::size_t kMaxPassword = 1024;         ///< bytes; also of an answer to a prompt
+inline constexpr std::size_t kMaxPrompts = 16;            ///< of one INFO_REQUEST
+inline constexpr std::size_t kMaxPromptText = 1024;    ///< bytes of a prompt, and of the name above
+inline constexpr std::size_t kMaxInstruction = 16384;  ///< bytes
+inline constexpr std::size_t kMaxSubmethods = 1024;    ///< bytes
+inline constexpr int kMaxInteractiveRounds = 16;       ///< INFO_REQUESTs of one conversation
 
 /// Errc::protocol with the message's name.
 Error malformed(std::string_view what);
@@ -58,6 +63,8 @@ struct UserauthRequest {
   // password
   bool change = false;
   std::string_view password;
+  // keyboard-interactive
+  std::string_view submethods;
 };
 /// Fields of methods that are not known stay unread.
 Result<UserauthRequest> read_userauth_request(ByteView payload);
@@ -66,9 +73,21 @@ Result<UserauthRequest> read_userauth_request(ByteView payload);
 Bytes signed_request(ByteView session_id, const UserauthRequest& request);
 /// The request with its signature.
 Bytes write_publickey_request(const UserauthRequest& request);
+/// The request without one: would the server take this key?
+Bytes write_publickey_query(const UserauthRequest& request);
 Bytes write_none_request(std::string_view user);
 /// Holds the password: wipe it after use. Never reallocates, so there is one copy.
 Bytes write_password_request(std::string_view user, std::string_view password);
+
+// RFC 4256
+Bytes write_interactive_request(std::string_view user);
+Bytes write_info_request(const InfoRequest& request);
+/// More prompts or longer texts than the limits above are Errc::limit.
+Result<InfoRequest> read_info_request(ByteView payload);
+/// Holds the answers, as write_password_request() does.
+Bytes write_info_response(const std::vector<SecretBytes>& answers);
+/// Another number of answers than `prompts` is a violation, seen before anything is stored.
+Result<std::vector<ByteView>> read_info_response(ByteView payload, std::size_t prompts);
 
 Bytes write_userauth_failure(const std::vector<std::string>& methods, bool partial);
 struct UserauthFailure {
@@ -79,5 +98,10 @@ Result<UserauthFailure> read_userauth_failure(ByteView payload);
 Bytes write_banner(std::string_view text);
 Result<std::string_view> read_banner(ByteView payload);
 Bytes write_pk_ok(std::string_view algorithm, ByteView key);
+struct PkOk {
+  std::string_view algorithm;
+  ByteView key;
+};
+Result<PkOk> read_pk_ok(ByteView payload);
 
 }  // namespace streamkit::ssh

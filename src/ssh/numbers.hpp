@@ -32,6 +32,8 @@ inline constexpr std::uint8_t kMsgUserauthFailure = 51;
 inline constexpr std::uint8_t kMsgUserauthSuccess = 52;
 inline constexpr std::uint8_t kMsgUserauthBanner = 53;
 inline constexpr std::uint8_t kMsgUserauthPkOk = 60;  // the same number asks for a new password
+inline constexpr std::uint8_t kMsgUserauthInfoRequest = 60;  // and for answers (RFC 4256)
+inline constexpr std::uint8_t kMsgUserauthInfoResponse = 61;
 
 // ---- connection: handed up (80..82 and 90..100 are all that RFC 4254 defines)
 inline constexpr std::uint8_t kMsgConnectionFirst = 80;
@@ -53,6 +55,7 @@ inline constexpr std::string_view kServiceConnection = "ssh-connection";
 inline constexpr std::string_view kMethodNone = "none";
 inline constexpr std::string_view kMethodPassword = "password";
 inline constexpr std::string_view kMethodPublicKey = "publickey";
+inline constexpr std::string_view kMethodInteractive = "keyboard-interactive";
 inline constexpr std::string_view kMethodHostBound = "publickey-hostbound-v00@openssh.com";
 inline constexpr std::string_view kExtServerSigAlgs = "server-sig-algs";
 inline constexpr std::string_view kExtPing = "ping@openssh.com";

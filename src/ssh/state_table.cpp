@@ -45,7 +45,8 @@ constexpr Row kRows[] = {
     {53, 53,     "XXXAXIX"},  // BANNER
     {54, 59,     "XXXXXXX"},
     {60, 60,     "XXXAXXX"},  // the reply that belongs to the method that is pending
-    {61, 79,     "XXXXXXX"},
+    {61, 61,     "XXAXXXX"},  // INFO_RESPONSE: whether prompts are out is for its handler to say
+    {62, 79,     "XXXXXXX"},
     {80, 82,     "XXXXAAX"},  // global requests and their replies
     {83, 89,     "XXXXUUX"},
     {90, 100,    "XXXXAAX"},  // channels

@@ -41,7 +41,8 @@ Result<void> check(Role role, const Config& config) {
     if (config.user.size() > kMaxUserName)
       return Error(Errc::usage, "Config::user is longer than 255 bytes");
     for (const auto& identity : config.identities) {
-      if (identity.private_key.is_empty()) return Error(Errc::usage, "Config::identities has an empty key");
+      if (identity.public_key().is_empty())
+        return Error(Errc::usage, "Config::identities has an empty key");
       if (identity.certificate && !identity.certificate->fits(identity.public_key()))
         return Error(Errc::usage, "Config::identities has a certificate of another key");
       if (identity.certificate && identity.certificate->type() != crypto::CertificateType::user)
@@ -94,17 +95,29 @@ Result<void> Transport::handle_timeout(TimePoint now) {
 void Transport::handle_eof() {
   impl_->handle_eof();
 }
-void Transport::accept_host_key() {
-  impl_->answer_host_key(true, nullptr);
+void Transport::accept_host_key(const std::vector<Identity>& more) {
+  impl_->accept_host_key(more);
 }
 void Transport::reject_host_key(const Error& why) {
-  impl_->answer_host_key(false, &why);
+  impl_->reject_host_key(why);
 }
 void Transport::accept_auth() {
   impl_->answer_auth(true);
 }
 void Transport::reject_auth() {
   impl_->answer_auth(false);
+}
+Result<void> Transport::ask(const InfoRequest& request) {
+  return impl_->ask(request);
+}
+Result<void> Transport::answer_prompts(const std::vector<SecretBytes>& answers) {
+  return impl_->answer_prompts(answers);
+}
+Result<void> Transport::provide_signature(ByteView signature) {
+  return impl_->provide_signature(signature);
+}
+void Transport::decline() {
+  impl_->decline();
 }
 void Transport::disconnect(DisconnectReason reason, std::string_view description) {
   impl_->disconnect(reason, description);
@@ -292,23 +305,64 @@ Result<void> Transport::Impl::handle_timeout(TimePoint now) {
 
 // ---- commands
 
-void Transport::Impl::answer_host_key(bool accepted, const Error* why) {
+void Transport::Impl::reject_host_key(const Error& why) {
   if (question_ != Question::host_key) return;
   question_ = Question::none;
-  if (!accepted) {
-    const bool fitting = disconnect_reason(*why) == DisconnectReason::host_key_not_verifiable;
-    fail(fitting ? *why : Error(Errc::host_key_unknown, why->message()));
-    return;
+  const bool fitting = disconnect_reason(why) == DisconnectReason::host_key_not_verifiable;
+  fail(fitting ? why : Error(Errc::host_key_unknown, why.message()));
+}
+
+void Transport::Impl::accept_host_key(const std::vector<Identity>& more) {
+  if (question_ != Question::host_key) return;
+  question_ = Question::none;
+  for (const Identity& identity : more) {
+    const crypto::PublicKey& key = identity.public_key();
+    const bool known = std::any_of(config_.identities.begin(), config_.identities.end(),
+                                   [&](const Identity& one) { return one.public_key() == key; });
+    if (!known && !key.is_empty()) config_.identities.push_back(identity);
   }
   host_key_ = to_bytes(kex_->host_key());
   run(send_new_keys());
 }
 
 void Transport::Impl::answer_auth(bool accepted) {
-  if (question_ != Question::auth) return;
+  if (question_ != Question::auth || !auth_server_) return;
   question_ = Question::none;
   Result<AuthStep> step = auth_server_->answer(accepted);
   run(step ? perform(std::move(*step)) : Result<void>(step.error()));
+}
+
+Result<void> Transport::Impl::answer_with(Result<AuthStep> step) {
+  if (!step) return step.error();
+  question_ = Question::none;
+  run(perform(std::move(*step)));
+  return {};
+}
+
+Result<void> Transport::Impl::ask(const InfoRequest& request) {
+  if (final_error_) return *final_error_;
+  if (question_ != Question::auth || !auth_server_)
+    return Error(Errc::usage, "ask() without a question");
+  return answer_with(auth_server_->ask(request));
+}
+
+Result<void> Transport::Impl::answer_prompts(const std::vector<SecretBytes>& answers) {
+  if (final_error_) return *final_error_;
+  if (question_ != Question::auth || !auth_client_)
+    return Error(Errc::usage, "answer_prompts() without a question");
+  return answer_with(auth_client_->answer_prompts(answers));
+}
+
+Result<void> Transport::Impl::provide_signature(ByteView signature) {
+  if (final_error_) return *final_error_;
+  if (question_ != Question::auth || !auth_client_)
+    return Error(Errc::usage, "provide_signature() without a question");
+  return answer_with(auth_client_->provide_signature(signature));
+}
+
+void Transport::Impl::decline() {
+  if (question_ != Question::auth || !auth_client_) return;
+  run(answer_with(auth_client_->decline()));
 }
 
 Result<void> Transport::Impl::perform(AuthStep step) {

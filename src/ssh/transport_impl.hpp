@@ -46,8 +46,13 @@ class Transport::Impl {
   Result<void> handle_input(std::size_t size, TimePoint now);
   Result<void> handle_timeout(TimePoint now);
   void handle_eof();
-  void answer_host_key(bool accepted, const Error* why);
+  void accept_host_key(const std::vector<Identity>& more);
+  void reject_host_key(const Error& why);
   void answer_auth(bool accepted);
+  Result<void> ask(const InfoRequest& request);
+  Result<void> answer_prompts(const std::vector<SecretBytes>& answers);
+  Result<void> provide_signature(ByteView signature);
+  void decline();
   void disconnect(DisconnectReason reason, std::string_view description);
   Result<void> send(ByteView header, ByteView body, TimePoint now);
   Result<void> start_rekey(TimePoint now);
@@ -108,6 +113,8 @@ class Transport::Impl {
   Result<void> send_now(ByteView payload) { return seal(payload, {}); }
   /// Sends now, or after the exchange that runs.
   Result<void> send_or_hold(ByteView payload);
+  /// The question is answered with what `step` does; an error leaves it open.
+  Result<void> answer_with(Result<AuthStep> step);
   Result<void> perform(AuthStep step);
   Result<void> perform_now(AuthStep step);
 

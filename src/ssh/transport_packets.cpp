@@ -132,6 +132,8 @@ Result<void> Transport::Impl::act_on_auth(std::uint8_t number, ByteView payload)
         return auth_server_->handle_service_request(payload);
       case kMsgUserauthRequest:
         return auth_server_->handle_request(payload);
+      case kMsgUserauthInfoResponse:
+        return auth_server_->handle_info_response(payload);
       case kMsgServiceAccept:
         return auth_client_->handle_service_accept(payload);
       case kMsgUserauthFailure:
@@ -227,6 +229,10 @@ Result<void> Transport::Impl::handle_kex_reply(ByteView payload) {
   if (!shown) return shown.error();
   if (kex_->is_first()) {
     question_ = Question::host_key;
+    const Result<KexReply> reply = read_kex_reply(payload);  // it has been read well before
+    if (!reply) return reply.error();
+    shown->session_id = to_bytes(kex_->hash());
+    shown->signature = to_bytes(reply->signature);
     events_.emplace_back(std::move(*shown));
     return {};
   }

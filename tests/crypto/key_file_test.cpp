@@ -2,6 +2,7 @@
 // signatures.
 #include "key_file.hpp"
 
+#include "key_decrypt.hpp"
 #include "vectors.hpp"
 
 #include <streamkit/base/text.hpp>
@@ -173,6 +174,53 @@ TEST(KeyFile, an_encrypted_openssh_file_names_the_remedy) {
                      }).error();
   EXPECT_TRUE(with.is(Errc::bad_key));
   EXPECT_FALSE(asked);
+}
+
+TEST(KeyFile, takes_padding_to_sixteen_bytes_as_libssh_writes_it_and_no_more) {
+  for (const std::size_t more : {0u, 8u, 16u}) {
+    FileParts file = ed25519_file(hex(kRfc8032[0].seed), hex(kRfc8032[0].point));
+    std::size_t last = std::to_integer<std::size_t>(file.section.back());
+    ASSERT_LT(last, 8u);
+    for (std::size_t i = 0; i < more; ++i) file.section.push_back(std::byte(++last));
+    EXPECT_EQ(static_cast<bool>(PrivateKey::from_text(file.text())), last < 16) << last;
+  }
+}
+
+TEST(KeyFile, nobody_is_asked_about_an_encrypted_file_that_libssh_must_not_have) {
+  if (!can_decrypt_openssh_keys()) GTEST_SKIP() << "needs libssh-dev when it is built";
+  const auto asks = [](const std::function<void(FileParts&)>& change, std::size_t salt = 16,
+                       std::uint32_t rounds = 1) {
+    FileParts file = ed25519_file(hex(kRfc8032[0].seed), hex(kRfc8032[0].point));
+    file.cipher = "aes256-ctr", file.kdf = "bcrypt";
+    file.section.resize((file.section.size() + 15) / 16 * 16);
+    Bytes options;
+    wire::Writer(options).string(std::string(salt, 's')).u32(rounds);
+    file.options = to_string(options);
+    if (change) change(file);
+    bool asked = false;
+    EXPECT_FALSE(PrivateKey::from_text(file.text(), [&]() -> Result<SecretBytes> {
+      asked = true;
+      return SecretBytes(as_bytes("x"));
+    }));
+    return asked;
+  };
+  EXPECT_TRUE(asks({}));
+  EXPECT_TRUE(asks({}, 64));
+  EXPECT_FALSE(asks({}, 65));
+  EXPECT_FALSE(asks({}, 0));
+  EXPECT_FALSE(asks({}, 16, 0));
+  EXPECT_FALSE(asks({}, 16, 2049));
+  EXPECT_FALSE(asks({}, 16, 0xffffffff));
+  EXPECT_FALSE(asks([](FileParts& f) { f.options += "x"; }));
+  EXPECT_FALSE(asks([](FileParts& f) { f.options.pop_back(); }));
+  EXPECT_FALSE(asks([](FileParts& f) { f.kdf = "none"; }));
+  EXPECT_FALSE(asks([](FileParts& f) { f.cipher = "none"; }));
+  EXPECT_FALSE(asks([](FileParts& f) { f.cipher = "aes256-gcm@openssh.com"; }));
+  EXPECT_FALSE(asks([](FileParts& f) { f.section.pop_back(); }));
+  EXPECT_FALSE(asks([](FileParts& f) { f.section.clear(); }));
+  EXPECT_FALSE(asks([](FileParts& f) { f.public_blob.pop_back(); }));
+  EXPECT_FALSE(asks([](FileParts& f) { f.trailer = "x"; }));
+  EXPECT_FALSE(asks([](FileParts& f) { f.keys = 2; }));
 }
 
 TEST(KeyFile, refuses_every_spoiled_part_of_an_openssh_file) {

@@ -9,8 +9,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const ByteView in = std::as_bytes(std::span(data, size));
   if (in.empty()) return 0;
   ssh::Config options = testing::client_config();
+  options.identities.emplace_back(testing::test_key(crypto::KeyType::ecdsa_p256).public_key());
   options.password = "open sesame";
+  options.interactive = true;
   testing::RawPeer peer(ssh::Role::server, testing::server_config(), std::move(options));
+  peer.engine.signature_answer = [](const ssh::SignatureNeeded& e) {
+    return testing::test_key(crypto::KeyType::ecdsa_p256).sign(e.algorithm, e.data).value();
+  };
+  peer.engine.prompts_answer = [](const ssh::InfoRequest& asked) {
+    return std::vector<std::string>(asked.prompts.size(), "open sesame");
+  };
   constexpr ssh::State kStarts[] = {ssh::State::first_kexinit, ssh::State::exchange,
                                     ssh::State::guess, ssh::State::new_keys, ssh::State::auth};
   const auto first = std::to_integer<unsigned>(in[0]);

@@ -64,6 +64,16 @@ void check_messages(ByteView in) {
   (void)ssh::read_kex_init(in);
   (void)ssh::read_userauth_failure(in);
   (void)ssh::read_banner(in);
+  (void)ssh::read_pk_ok(in);
+  if (const auto asked = ssh::read_info_request(in)) {
+    require(asked->prompts.size() <= ssh::kMaxPrompts);
+    require(!in.empty() && asked->name.size() + asked->instruction.size() <= in.size());
+    const auto again = ssh::read_info_request(ssh::write_info_request(*asked));
+    require(again && again->prompts.size() == asked->prompts.size());
+  }
+  for (const std::size_t prompts : {std::size_t{0}, std::size_t{2}})
+    if (const auto answers = ssh::read_info_response(in, prompts))
+      require(answers->size() == prompts);
   if (const auto request = ssh::read_userauth_request(in)) {
     require(request->user.size() <= ssh::kMaxUserName);
     require(request->key.size() + request->signature.size() + request->password.size() <=

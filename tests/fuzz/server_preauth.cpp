@@ -9,11 +9,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const ByteView in = std::as_bytes(std::span(data, size));
   if (in.empty()) return 0;
   ssh::Config options = testing::server_config();
-  options.offer_password = true;
+  options.offer_password = options.offer_interactive = true;
   testing::RawPeer peer(ssh::Role::client, testing::client_config(), std::move(options));
   bool accepted = false;
   peer.engine.password_answer = [&](const ssh::PasswordOffered& e) {
     return accepted = as_text(e.password.view()) == "open sesame";
+  };
+  peer.engine.interactive_answer = [](const auto&) {
+    return testing::PairEnd::Reply(ssh::InfoRequest{"", "", {{"first", true}, {"second", false}}});
+  };
+  peer.engine.response_answer = [&](const ssh::InfoResponse& e) {
+    require(e.answers.size() == 2);
+    return testing::PairEnd::Reply(accepted = as_text(e.answers[1].view()) == "open sesame");
   };
   peer.engine.key_answer = [&](const auto&) { return accepted = true; };
   constexpr ssh::State kStarts[] = {ssh::State::first_kexinit, ssh::State::exchange,

@@ -250,6 +250,7 @@ OurClient::OurClient(const Setup& setup)
   PeerOptions options;
   options.name = setup.user;
   options.identity = setup.key;
+  options.agent = setup.agent;
   options.trust.known_host_keys = {setup.host_key_fingerprint};
   options.algorithms = setup.algorithms;
   options.limits.ssh.rekey_after_bytes = setup.rekey_after_bytes;

@@ -134,6 +134,7 @@ class OurClient {
     ssh::Algorithms algorithms{};
     std::uint64_t rekey_after_bytes = kRekeyBytes;
     std::function<void(PeerOptions&)> change{};  ///< the last word before the peer is made
+    std::string agent{};
   };
   explicit OurClient(const Setup& setup);
   Result<PeerInfo> connect();

@@ -174,6 +174,125 @@ TEST(Trust, a_password_lets_in_where_the_server_takes_them) {
   EXPECT_TRUE(server.peers()[0].key.is_empty());
 }
 
+// A conversation of two rounds: a password, then a code that the first answer decides.
+void ask_twice(const InteractiveTurn& turn, Completion<InteractiveReply> done) {
+  InteractiveReply reply;
+  if (turn.rounds.size() < 2) {
+    reply.verdict = InteractiveReply::Verdict::ask;
+    reply.request = turn.rounds.empty() ? ssh::InfoRequest{"Door", "", {{"Password: ", false}}}
+                                        : ssh::InfoRequest{"", "", {{"Code: ", true}}};
+  } else if (turn.name == "c" && as_text(turn.rounds[0].at(0).view()) == "sesame" &&
+             as_text(turn.rounds[1].at(0).view()) == "42") {
+    reply.verdict = InteractiveReply::Verdict::accept;
+  }
+  done(std::move(reply));
+}
+
+std::vector<SecretBytes> one_answer(std::string_view text) {
+  std::vector<SecretBytes> answers;
+  answers.emplace_back(as_bytes(text));
+  return answers;
+}
+
+TEST(Trust, a_conversation_lets_in_whoever_answers_right) {
+  World w;
+  w.server.trust.authorized_keys = {new_key().public_key()};
+  w.server.trust.interactive = ask_twice;
+  Peer server = Peer::make(w.server).value();
+  SK_ASSERT_OK(server.bind(w.endpoint));
+  for (const std::string code : {"41", "42"}) {
+    w.client.trust.answer_prompts = [&](const Endpoint& endpoint, const ssh::InfoRequest& asked,
+                                        Completion<std::vector<SecretBytes>> done) {
+      EXPECT_EQ(endpoint, w.endpoint);
+      const bool first = asked.name == "Door";
+      EXPECT_EQ(asked.prompts.at(0).echo, !first);
+      done(one_answer(first ? "sesame" : code));
+    };
+    Peer client = Peer::make(w.client).value();
+    const Result<PeerInfo> r = client.connect(w.endpoint, kPatience);
+    EXPECT_EQ(r.has_value(), code == "42");
+    EXPECT_TRUE(r || r.error().is(Errc::auth_denied)) << r.error().message();
+    if (r) {
+      ASSERT_EQ(server.peers().size(), 1u);
+      EXPECT_TRUE(server.peers()[0].key.is_empty());
+    }
+  }
+}
+
+TEST(Trust, both_sides_of_a_conversation_may_answer_later_from_other_threads) {
+  World w;
+  w.server.trust.authorized_keys = {new_key().public_key()};
+  std::vector<std::thread> threads;
+  w.server.trust.interactive = [&](const InteractiveTurn& turn, Completion<InteractiveReply> done) {
+    InteractiveReply reply;
+    reply.verdict =
+        turn.rounds.empty() ? InteractiveReply::Verdict::ask : InteractiveReply::Verdict::accept;
+    threads.emplace_back([done = std::move(done), reply]() mutable {
+      done(reply);
+      done(InteractiveReply());  // the first answer counts
+    });
+  };
+  std::thread person;
+  w.client.trust.answer_prompts = [&](const auto&, const auto&,
+                                      Completion<std::vector<SecretBytes>> done) {
+    person = std::thread([done = std::move(done)]() mutable { done(std::vector<SecretBytes>()); });
+  };
+  {
+    Peer server = Peer::make(w.server).value();
+    SK_ASSERT_OK(server.bind(w.endpoint));
+    Peer client = Peer::make(w.client).value();
+    SK_EXPECT_OK(client.connect(w.endpoint, kPatience));
+  }
+  for (std::thread& thread : threads) thread.join();
+  person.join();
+  EXPECT_EQ(threads.size(), 2u);
+}
+
+TEST(Trust, an_answer_that_comes_after_the_end_goes_nowhere) {
+  World w;
+  w.server.trust.authorized_keys = {new_key().public_key()};
+  Completion<InteractiveReply> late;
+  w.server.trust.interactive = [&](const InteractiveTurn&, Completion<InteractiveReply> done) {
+    late = std::move(done);
+  };
+  w.client.trust.answer_prompts = [](const auto&, const auto&, auto) {};
+  w.server.limits.ssh.handshake_timeout = 100ms;
+  Awaited<Error> turned_away;
+  {
+    Peer server = Peer::make(w.server).value();
+    PeerEvents events;
+    events.turned_away = [=](const std::string&, const Error& e) { turned_away.put(e); };
+    server.events(events);
+    SK_ASSERT_OK(server.bind(w.endpoint));
+    Peer client = Peer::make(w.client).value();
+    EXPECT_FALSE(client.connect(w.endpoint, kPatience));
+    const std::optional<Error> why = turned_away.next();
+    ASSERT_TRUE(why);
+    EXPECT_TRUE(why->is(Errc::timeout)) << why->message();
+    ASSERT_TRUE(late);
+    late(InteractiveReply());
+  }
+  late(InteractiveReply());
+}
+
+TEST(Trust, whoever_gives_up_a_conversation_is_told_that_it_was_cancelled) {
+  World w;
+  w.server.trust.authorized_keys = {new_key().public_key()};
+  w.server.trust.interactive = ask_twice;
+  Peer server = Peer::make(w.server).value();
+  SK_ASSERT_OK(server.bind(w.endpoint));
+  for (const bool too_many : {true, false}) {
+    w.client.trust.answer_prompts = [&](const auto&, const auto&,
+                                        Completion<std::vector<SecretBytes>> done) {
+      if (too_many) return done(std::vector<SecretBytes>(2));
+      done(Error(Errc::cancelled, "not today"));
+    };
+    Peer client = Peer::make(w.client).value();
+    const Result<PeerInfo> r = client.connect(w.endpoint, kPatience);
+    EXPECT_TRUE(!r && r.error().is(Errc::cancelled));
+  }
+}
+
 TEST(Trust, an_identity_file_is_made_once_and_kept) {
   TemporaryFolder folder;
   PeerOptions options;

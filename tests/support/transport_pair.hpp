@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace streamkit::testing {
@@ -58,6 +59,7 @@ struct PairEnd {
   std::optional<crypto::Certificate> host_certificate;
   std::vector<std::pair<std::string, std::string>> extensions;
   std::string banner;
+  Result<void> asked;  ///< of the last ask() or answer_prompts()
 
   // How questions are answered; an empty one leaves the question open.
   std::function<bool(const crypto::PublicKey&)> host_key_answer = [](const auto&) { return true; };
@@ -66,6 +68,22 @@ struct PairEnd {
   std::function<bool(const ssh::PasswordOffered&)> password_answer = [](const auto&) {
     return false;
   };
+  /// What to ask next, or whether it is enough; nothing leaves the question open.
+  using Reply = std::variant<std::monostate, bool, ssh::InfoRequest>;
+  std::function<Reply(const ssh::InteractiveStarted&)> interactive_answer = [](const auto&) {
+    return Reply(false);
+  };
+  std::function<Reply(const ssh::InfoResponse&)> response_answer = [](const auto&) {
+    return Reply(false);
+  };
+  /// Nothing: declined.
+  std::function<std::optional<std::vector<std::string>>(const ssh::InfoRequest&)> prompts_answer =
+      [](const auto&) { return std::nullopt; };
+  /// The signature; nothing: declined.
+  std::function<std::optional<Bytes>(const ssh::SignatureNeeded&)> signature_answer =
+      [](const auto&) { return std::nullopt; };
+  std::function<void(const ssh::HostKeyReceived&)> on_host_key;
+  std::vector<ssh::Identity> more_identities;  ///< known when the host key is
   std::function<void(ByteView)> on_payload;
 
   /// Puts `bytes` in, in pieces of at most `chunk`.
@@ -105,6 +123,12 @@ struct PairEnd {
     if (!how) return;
     how(question) ? transport.accept_auth() : transport.reject_auth();
   }
+  void reply(const Reply& reply) {
+    if (const bool* verdict = std::get_if<bool>(&reply))
+      *verdict ? transport.accept_auth() : transport.reject_auth();
+    if (const auto* request = std::get_if<ssh::InfoRequest>(&reply))
+      asked = transport.ask(*request);
+  }
   void handle(ssh::Event& event) {
     std::visit([this](auto& e) { take(e); }, event);
   }
@@ -112,13 +136,38 @@ struct PairEnd {
     log.emplace_back("host_key");
     host_key = e.key;
     host_certificate = e.certificate;
+    if (on_host_key) on_host_key(e);
     if (!host_key_answer) return;
-    host_key_answer(e.key) ? transport.accept_host_key()
+    host_key_answer(e.key) ? transport.accept_host_key(more_identities)
                            : transport.reject_host_key(Error(Errc::host_key_unknown));
   }
   void take(ssh::KeyOffered& e) { log.emplace_back("key_offered"), answer(offer_answer, e); }
   void take(ssh::KeyVerified& e) { log.emplace_back("key_verified"), answer(key_answer, e); }
   void take(ssh::PasswordOffered& e) { log.emplace_back("password"), answer(password_answer, e); }
+  void take(ssh::InteractiveStarted& e) {
+    log.emplace_back("interactive");
+    if (interactive_answer) reply(interactive_answer(e));
+  }
+  void take(ssh::InfoResponse& e) {
+    log.emplace_back("answers");
+    if (response_answer) reply(response_answer(e));
+  }
+  void take(ssh::InfoRequest& e) {
+    log.emplace_back("prompts");
+    if (!prompts_answer) return;
+    const auto texts = prompts_answer(e);
+    if (!texts) return transport.decline();
+    std::vector<SecretBytes> answers;
+    for (const std::string& text : *texts) answers.emplace_back(as_bytes(text));
+    asked = transport.answer_prompts(answers);
+  }
+  void take(ssh::SignatureNeeded& e) {
+    log.emplace_back("signature");
+    if (!signature_answer) return;
+    const std::optional<Bytes> signature = signature_answer(e);
+    if (!signature) return transport.decline();
+    asked = transport.provide_signature(*signature);
+  }
   void take(ssh::ExtensionsReceived& e) {
     log.emplace_back("extensions");
     extensions = std::move(e.entries);

@@ -43,7 +43,7 @@ FOREIGN = [
     (r"boost/", {"tunnel"}, "Boost is used for the HTTP parser of peer/tunnel only"),
     (r"bench/", {"cli"}, "only the program has a benchmark"),
     (r"CLI/", {"cli"}, "arguments are parsed in src/cli only"),
-    (r"(libssh/|libssh2)", {"peer"}, "libssh is used for encrypted key files only"),
+    (r"(libssh/|libssh2)", {"crypto"}, "libssh is used for encrypted key files only, in src/crypto"),
     (r"(expected|format)$", set(), "GCC 12 has no <expected> in C++20 and no <format> at all"),
     (r"coroutine$", set(), "no coroutines in the library: GCC 12 miscompiles them"),
 ]

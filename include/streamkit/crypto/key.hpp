@@ -57,10 +57,12 @@ class PrivateKey {
  public:
   PrivateKey() = default;  ///< no key; is_empty()
   static Result<PrivateKey> generate(KeyType type = KeyType::ed25519, unsigned rsa_bits = 3072);
-  /// Gives the passphrase of an encrypted file; called at most once.
+  /// Gives the passphrase of an encrypted file; called at most once, and only when it can help.
   using Passphrase = std::function<Result<SecretBytes>()>;
-  /// Reads openssh-key-v1 (unencrypted), PKCS#8, PKCS#1 and SEC1 PEM text of at most 64 KiB. An
-  /// encrypted one without `passphrase` is Errc::key_encrypted; the terminal is never asked.
+  /// Reads openssh-key-v1, PKCS#8, PKCS#1 and SEC1 PEM text of at most 64 KiB. An encrypted one
+  /// without `passphrase` is Errc::key_encrypted, a wrong passphrase Errc::bad_key; the terminal is
+  /// never asked. Encrypted openssh-key-v1 needs a build with libssh (STREAMKIT_LIBSSH), and is
+  /// read for Ed25519 and ECDSA keys under AES-CTR or AES-CBC with at most 2048 rounds.
   static Result<PrivateKey> from_text(std::string_view text, const Passphrase& passphrase = {});
   /// openssh-key-v1, unencrypted.
   Result<SecretBytes> to_text(std::string_view comment = {}) const;

@@ -6,7 +6,9 @@
 #include <streamkit/channel/frame.hpp>
 #include <streamkit/crypto/key.hpp>
 #include <streamkit/peer/channel.hpp>
+#include <streamkit/peer/until.hpp>
 #include <streamkit/ssh/config.hpp>
+#include <streamkit/ssh/transport.hpp>
 
 #include <functional>
 #include <memory>
@@ -15,6 +17,21 @@
 #include <vector>
 
 namespace streamkit {
+
+/// Where a conversation by keyboard-interactive (RFC 4256) stands, for a server. Valid during the
+/// call.
+struct InteractiveTurn {
+  const std::string& name;        ///< that the client claims
+  const std::string& submethods;  ///< what it would like; usually empty
+  /// The answers of each round so far, one a prompt; empty when it begins. Wiped at the end.
+  const std::vector<std::vector<SecretBytes>>& rounds;
+};
+/// What the server says to that.
+struct InteractiveReply {
+  enum class Verdict { refuse, accept, ask };
+  Verdict verdict = Verdict::refuse;
+  ssh::InfoRequest request{};  ///< to ask, with the limits given there; at most 16 rounds
+};
 
 /// Who may connect to us (server half) and whom we accept as server (client half).
 struct Trust {
@@ -29,6 +46,11 @@ struct Trust {
   std::function<bool(const std::string& name, const crypto::PublicKey& key)> public_key;
   /// May this name come in with this password? Set: passwords are offered to clients.
   std::function<bool(const std::string& name, std::string_view password)> password;
+  /// May this name come in, or what is to be asked (first)? Set: keyboard-interactive is offered to
+  /// clients. Called on the Context for each round; `done` may be called then or later, on any
+  /// thread. Ask unknown names what you ask known ones. Clients have limits.ssh.handshake_timeout
+  /// for all of it: raise that where people type.
+  std::function<void(const InteractiveTurn& turn, Completion<InteractiveReply> done)> interactive;
 
   // ---- as client
   enum class HostKeys {
@@ -43,6 +65,11 @@ struct Trust {
   std::vector<std::string> known_host_keys;            ///< fingerprints, "SHA256:..."
   std::function<bool(const Endpoint& endpoint, const crypto::PublicKey& key)> host_key;
   std::string present_password;                        ///< tried after our key when the server takes passwords
+  /// Answers what the server asks by keyboard-interactive, after key and password: one answer a
+  /// prompt (there may be none), or an error to give up. As for `interactive`, later will do, and
+  /// limits.ssh.handshake_timeout goes on. The texts are the server's: escape() them.
+  std::function<void(const Endpoint& endpoint, const ssh::InfoRequest& asked,
+                     Completion<std::vector<SecretBytes>> done)> answer_prompts;
 
   // ---- both
   /// Keys and certificates that are refused before everything else, of users and of hosts: see RevokedKeys.
@@ -93,6 +120,12 @@ struct PeerOptions {
   /// bind. Empty: IDENTITY_FILE-cert.pub, if there is one (ssh-keygen -s makes it). Read for each link, so
   /// that it may be renewed; make() wants them good. (running)
   std::vector<std::string> identity_certificate_files;
+  /// Asked, inside Peer::make(), when the identity file is encrypted; gets its path.
+  std::function<Result<SecretBytes>(const std::string& path)> passphrase;
+  /// The socket of an ssh-agent whose keys we offer, as a client, after our own; "SSH_AUTH_SOCK": the
+  /// one that this environment variable names. Empty: none. It is asked once the host key is trusted, has
+  /// 5 s for its keys and for each signature, and is never forwarded. (running)
+  std::string agent;
   Trust trust;                                         ///< (running)
   PeerLimits limits;                                   ///< (running)
   Reconnect reconnect;                                 ///< (running)

@@ -26,8 +26,8 @@ struct Algorithms {
   /// chacha20-poly1305 (and CTR with EtM) with a peer that lacks strict key exchange is refused
   /// unless this is set: the Terrapin attack applies to them.
   bool allow_non_strict = false;
-  /// Who computes AES-GCM; nothing of it is seen on the wire. One that is not available is Errc::usage
-  /// when the Transport is made.
+  /// Who computes AES-GCM; nothing of it is seen on the wire. One that is not available is
+  /// Errc::usage when the Transport is made.
   crypto::AesGcm aes_gcm = crypto::AesGcm::automatic;
 };
 
@@ -52,15 +52,21 @@ struct Limits {
   Duration auth_failure_delay = {};  ///< floor for the answer to a failed attempt (server); 0: none
 };
 
-/// A key that a client may prove to hold.
+/// A key that a client may prove to hold, itself or with the help of who has it.
 struct Identity {
   Identity() = default;
   Identity(crypto::PrivateKey key) : private_key(std::move(key)) {}  // NOLINT: a key is an identity
+  explicit Identity(crypto::PublicKey key) : held_elsewhere(std::move(key)) {}
 
   crypto::PrivateKey private_key;
   /// Says whose key it is; offered before the key alone. It has to fit the key.
   std::optional<crypto::Certificate> certificate;
-  const crypto::PublicKey& public_key() const { return private_key.public_key(); }
+  /// Where there is no private key: signatures are asked for (SignatureNeeded), and only when the
+  /// server has said that it would take this key.
+  crypto::PublicKey held_elsewhere;
+  const crypto::PublicKey& public_key() const {
+    return private_key.is_empty() ? held_elsewhere : private_key.public_key();
+  }
 };
 
 struct Config {
@@ -77,8 +83,9 @@ struct Config {
   /// Shown to clients that want certificates. Each is a host's and fits one of host_keys; at most
   /// one a key. Whether it is valid now is the client's to say.
   std::vector<crypto::Certificate> host_certificates;
-  bool offer_password = false;                ///< accept password attempts (as questions)
-  std::string banner;                         ///< SSH_MSG_USERAUTH_BANNER before the first answer
+  bool offer_password = false;     ///< accept password attempts (as questions)
+  bool offer_interactive = false;  ///< and keyboard-interactive (RFC 4256)
+  std::string banner;              ///< SSH_MSG_USERAUTH_BANNER before the first answer
 
   // client
   /// Who answers HostKeyReceived knows authorities, so servers are asked for certificates first. (A
@@ -86,7 +93,8 @@ struct Config {
   bool judges_authorities = false;
   std::string user;
   std::vector<Identity> identities;  ///< offered in order
-  std::string password;  ///< tried after the keys when not empty and the server takes it
+  std::string password;      ///< tried after the keys when not empty and the server takes it
+  bool interactive = false;  ///< last: let the server ask (InfoRequest), once, when it does so
 };
 
 }  // namespace streamkit::ssh

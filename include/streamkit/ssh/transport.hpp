@@ -54,6 +54,8 @@ DisconnectReason disconnect_reason(const Error& error) noexcept;
 struct HostKeyReceived {
   crypto::PublicKey key;
   std::optional<crypto::Certificate> certificate;
+  /// What it signed to prove that, and its signature: an agent's session-bind wants them.
+  Bytes session_id, signature;
 };
 /// Server: would a signature by this key for this user be accepted? Question: accept_auth() or
 /// reject_auth(). Says nothing about who is there. A certificate is as in HostKeyReceived.
@@ -74,6 +76,35 @@ struct PasswordOffered {
   std::string user;
   SecretBytes password;
 };
+/// One thing to be asked.
+struct Prompt {
+  std::string text;
+  bool echo = false;  ///< the answer may be seen while it is typed
+};
+/// What a server asks in one round of keyboard-interactive (RFC 4256 section 3.2): at most 16
+/// prompts, which may be none. Name and prompts have at most 1 KiB, the instruction 16 KiB. Client:
+/// escape them (the instruction may have line breaks). Question: answer_prompts() or decline().
+struct InfoRequest {
+  std::string name, instruction;
+  std::vector<Prompt> prompts;
+};
+/// Server: a client begins keyboard-interactive; `submethods` is what it would like (at most 1
+/// KiB). Question: ask(), accept_auth() or reject_auth(). Ask unknown users the same as known ones.
+struct InteractiveStarted {
+  std::string user, submethods;
+};
+/// Server: as many answers as there were prompts, of at most 1 KiB each. Question, as before.
+struct InfoResponse {
+  std::string user;
+  std::vector<SecretBytes> answers;
+};
+/// Client: the server would take this identity, whose private key is elsewhere. Question:
+/// provide_signature() of `data` by `algorithm`, or decline().
+struct SignatureNeeded {
+  crypto::PublicKey key;
+  std::string algorithm;
+  Bytes data;
+};
 /// The other side's EXT_INFO, when it came: names and values.
 struct ExtensionsReceived {
   std::vector<std::pair<std::string, std::string>> entries;
@@ -90,8 +121,8 @@ struct AuthAttemptFailed {
 /// successful request.
 struct Authenticated {
   std::string user;
-  std::string method;     ///< "publickey" or "password"
-  crypto::PublicKey key;  ///< empty for a password
+  std::string method;     ///< "publickey", "password" or "keyboard-interactive"
+  crypto::PublicKey key;  ///< of publickey; else empty
   std::optional<crypto::Certificate> certificate;
 };
 /// The end; nothing comes after it. errc: disconnected (remote's reason in the words), protocol,
@@ -102,8 +133,9 @@ struct Disconnected {
   DisconnectReason reason{};
 };
 using Event =
-    std::variant<HostKeyReceived, KeyOffered, KeyVerified, PasswordOffered, ExtensionsReceived,
-                 Banner, AuthAttemptFailed, Authenticated, Disconnected>;
+    std::variant<HostKeyReceived, KeyOffered, KeyVerified, PasswordOffered, InteractiveStarted,
+                 InfoResponse, InfoRequest, SignatureNeeded, ExtensionsReceived, Banner,
+                 AuthAttemptFailed, Authenticated, Disconnected>;
 
 /// What was agreed, for people and tests.
 struct ConnectionInfo {
@@ -132,10 +164,24 @@ class Transport {
   void handle_eof();
 
   // ---- commands
-  void accept_host_key();
+  /// `more`: identities to offer behind those of the configuration; doubles and empty ones are left
+  /// out.
+  void accept_host_key(const std::vector<Identity>& more = {});
   void reject_host_key(const Error& why);
   void accept_auth();
   void reject_auth();
+  /// Server: the next round of keyboard-interactive. Errc::usage beyond InfoRequest's limits,
+  /// Errc::limit after 16 rounds; the question is open still, then.
+  Result<void> ask(const InfoRequest& request);
+  /// Client: one answer a prompt, of at most 1 KiB; else Errc::usage, and the question is open
+  /// still.
+  Result<void> answer_prompts(const std::vector<SecretBytes>& answers);
+  /// Client: a signature blob (RFC 4253 section 6.6). Errc::bad_key when it is not what was needed,
+  /// and the question is open still.
+  Result<void> provide_signature(ByteView signature);
+  /// Client: no signature, so the next identity is tried; or no answers to prompts: authentication
+  /// ends with Errc::cancelled.
+  void decline();
   /// Server, as an answer to a question or later: ends the connection with words that the client
   /// shows.
   void disconnect(DisconnectReason reason, std::string_view description);
@@ -158,7 +204,8 @@ class Transport {
   /// non-const call. Also what drives parsing: call it after each input and each answer until it
   /// gives none.
   std::optional<ByteView> next_payload(TimePoint now);
-  /// Keeps the bytes of the last payload where they are beyond that; empty when they cannot be kept.
+  /// Keeps the bytes of the last payload where they are beyond that; empty when they cannot be
+  /// kept.
   const Keeper& keeper() const noexcept;
   std::optional<TimePoint> next_timeout() const noexcept;
 

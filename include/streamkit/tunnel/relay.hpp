@@ -51,6 +51,8 @@ struct RelayOptions {
   std::optional<crypto::PrivateKey> identity;  ///< the relay's key
   std::string identity_file;  ///< used without `identity`; empty: `relay_ed25519` in the
                               ///< configuration folder; made on first use
+  /// As in PeerOptions: for an encrypted identity file.
+  std::function<Result<SecretBytes>(const std::string& path)> passphrase;
   Duration heartbeat = std::chrono::seconds(
       15);  ///< silence after which a client is asked; three misses end its link
   RelayLimits limits;

@@ -45,6 +45,9 @@ struct TunnelOptions {
   std::optional<crypto::PrivateKey> identity;
   std::string identity_file;  ///< used without `identity`; empty: `id_ed25519` in the configuration
                               ///< folder; made on first use
+  /// As in PeerOptions: for an encrypted identity file, and an ssh-agent's keys after our own.
+  std::function<Result<SecretBytes>(const std::string& path)> passphrase;
+  std::string agent;
   std::string relay_key;      ///< "SHA256:...": the only relay key accepted
   /// Without `relay_key`: where relays' keys are remembered at first sight. Empty: `known_hosts` in
   /// the configuration folder.
