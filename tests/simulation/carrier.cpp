@@ -9,14 +9,16 @@ namespace {
 
 class SshCarrier final : public Carrier {
  public:
-  SshCarrier(ssh::Role role, ssh::Config config, std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out,
-             std::uint64_t seed, TimePoint at)
+  SshCarrier(ssh::Role role, ssh::Config config, std::shared_ptr<Pipe> in,
+             std::shared_ptr<Pipe> out, std::uint64_t seed, TimePoint at)
       : in_(std::move(in)), out_(std::move(out)), random_(seed), transport_([&] {
           config.random = &random_;
           return ssh::Transport::make(role, std::move(config), at).value();
         }()) {}
 
-  std::size_t sendable_bytes() const noexcept override { return is_down_ ? 0 : transport_.sendable_bytes(); }
+  std::size_t sendable_bytes() const noexcept override {
+    return is_down_ ? 0 : transport_.sendable_bytes();
+  }
   Result<void> send(ByteView header, ByteView body) override {
     return is_down_ ? Result<void>(Errc::connection_lost) : transport_.send(header, body, now);
   }
@@ -46,7 +48,9 @@ class SshCarrier final : public Carrier {
     (void)transport_.handle_timeout(now);
     drain();
   }
-  TimePoint next_timeout() const override { return is_down_ ? kNever : transport_.next_timeout().value_or(kNever); }
+  TimePoint next_timeout() const override {
+    return is_down_ ? kNever : transport_.next_timeout().value_or(kNever);
+  }
   TimePoint next_arrival() const override { return is_down_ ? kNever : in_->next_arrival(); }
   bool rekey() override {
     if (is_down_ || !transport_.is_authenticated()) return false;
@@ -74,7 +78,8 @@ class SshCarrier final : public Carrier {
       more = false;
       while (const auto payload = transport_.next_payload(now)) {
         more = true;
-        if (const Result<void> r = resident->payload_came(*payload, transport_.keeper()); !r) return fail(r.error());
+        if (const Result<void> r = resident->payload_came(*payload, transport_.keeper()); !r)
+          return fail(r.error());
         if (is_down_) return;
       }
       while (auto event = transport_.poll_event()) more = true, handle(*event);
@@ -82,7 +87,8 @@ class SshCarrier final : public Carrier {
   }
   void handle(ssh::Event& event) {
     if (std::holds_alternative<ssh::HostKeyReceived>(event)) transport_.accept_host_key();
-    if (std::holds_alternative<ssh::KeyOffered>(event) || std::holds_alternative<ssh::KeyVerified>(event))
+    if (std::holds_alternative<ssh::KeyOffered>(event) ||
+        std::holds_alternative<ssh::KeyVerified>(event))
       transport_.accept_auth();
     if (std::holds_alternative<ssh::Authenticated>(event)) resident->link_up();
     if (const auto* end = std::get_if<ssh::Disconnected>(&event)) go_down(end->error);
@@ -100,13 +106,14 @@ class SshCarrier final : public Carrier {
 };
 
 ssh::Config limited(ssh::Config config, Dice& dice) {
-  constexpr const char* kCiphers[] = {"aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes128-ctr"};
+  constexpr const char* kCiphers[] = {"aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com",
+                                      "aes128-ctr"};
   ssh::Limits& l = config.limits;
   l.output_high_water = dice.between(1000, 100'000);
   l.rekey_after_bytes = dice.one_in(3) ? dice.between(20'000, 200'000) : dice.between(1, 20) << 20;
   l.rekey_after_packets = dice.one_in(4) ? dice.between(100, 1000) : std::size_t{1} << 20;
   l.rekey_after = std::chrono::seconds(dice.between(20, 600));
-  l.max_send_packet = dice.one_in(3) ? dice.between(1000, 35'000) : 35'000;
+  l.max_send_packet = dice.one_in(3) ? dice.between(35'000, 250'000) : 35'000;
   config.algorithms.ciphers = {kCiphers[dice.below(3)]};
   return config;
 }
@@ -179,7 +186,8 @@ class QueueCarrier final : public Carrier {
   void end_outgoing() override { out_->is_ended = true; }
   void cut_outgoing(std::size_t kept) override {
     out_->is_ended = true;
-    while (out_->messages.size() > kept) out_->bytes -= out_->messages.back().size, out_->messages.pop_back();
+    while (out_->messages.size() > kept)
+      out_->bytes -= out_->messages.back().size, out_->messages.pop_back();
   }
 
  private:
@@ -205,13 +213,17 @@ class QueueCarrier final : public Carrier {
 
 Line ssh_line(Dice& dice, TimePoint now) {
   const Duration latency = std::chrono::microseconds(dice.one_in(3) ? 0 : dice.below(50'000));
-  const std::size_t capacity = dice.one_in(2) ? dice.between(500, 5000) : dice.between(5000, 300'000);
-  auto there = std::make_shared<Pipe>(latency, capacity), back = std::make_shared<Pipe>(latency, capacity);
+  const std::size_t capacity =
+      dice.one_in(2) ? dice.between(500, 5000) : dice.between(5000, 300'000);
+  auto there = std::make_shared<Pipe>(latency, capacity),
+       back = std::make_shared<Pipe>(latency, capacity);
   Line line;
-  line.ends[0] = std::make_unique<SshCarrier>(ssh::Role::client, limited(testing::client_config(), dice), back, there, dice.any(), now);
+  line.ends[0] = std::make_unique<SshCarrier>(
+      ssh::Role::client, limited(testing::client_config(), dice), back, there, dice.any(), now);
   ssh::Config server = limited(testing::server_config(), dice);
   server.algorithms.ciphers.clear();  // the client's choice
-  line.ends[1] = std::make_unique<SshCarrier>(ssh::Role::server, std::move(server), there, back, dice.any(), now);
+  line.ends[1] = std::make_unique<SshCarrier>(ssh::Role::server, std::move(server), there, back,
+                                              dice.any(), now);
   return line;
 }
 

@@ -1,6 +1,6 @@
-// Carrier: what one side's multiplexer stands on. Over SSH it is a transport on two pipes; in process
-// it is a queue of messages. It does in virtual time what the driver of the library does in real
-// time, and nothing by itself.
+// Carrier: what one side's multiplexer stands on. Over SSH it is a transport on two pipes; in
+// process it is a queue of messages. It does in virtual time what the driver of the library does in
+// real time, and nothing by itself.
 #pragma once
 
 #include "pipe.hpp"

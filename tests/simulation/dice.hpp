@@ -1,13 +1,13 @@
 // Chance that can be repeated, and what it writes: every byte of every direction is a function of
-// the seed and of where it stands, so that what is read is checked without keeping what was written.
+// the seed and of where it stands, so that what is read is checked without keeping what was
+// written.
 #pragma once
 
 #include <streamkit/base/wire.hpp>
 
-#include <support/fixed_random.hpp>
-
 #include <algorithm>
 #include <cstdint>
+#include <support/fixed_random.hpp>
 
 namespace streamkit::simulation {
 
@@ -65,7 +65,8 @@ class Text {
   }
   void skip(Cursor& at, std::uint64_t n) const {
     while (n > 0) {
-      const std::size_t step = static_cast<std::size_t>(std::min<std::uint64_t>(n, left_of_piece(at)));
+      const std::size_t step =
+          static_cast<std::size_t>(std::min<std::uint64_t>(n, left_of_piece(at)));
       advance(at, step);
       n -= step;
     }

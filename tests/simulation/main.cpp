@@ -1,13 +1,12 @@
-// streamkit_simulation [--steps N] [--seed N]: the simulation for as long as one likes. Runs of 50,000
-// steps, each with a seed of its own, until N steps were done; says where it is, and how to see a
-// failure again.
+// streamkit_simulation [--steps N] [--seed N]: the simulation for as long as one likes. Runs of
+// 50,000 steps, each with a seed of its own, until N steps were done; says where it is, and how to
+// see a failure again.
 #include "world.hpp"
-
-#include <sys/resource.h>
 
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <sys/resource.h>
 
 namespace {
 
@@ -56,14 +55,17 @@ int main(int argc, char** argv) {
     const bool good = world.run(steps) && world.end();
     done += world.steps();
     for (const auto& [what, n] : world.report().counts()) counts[what] += n;
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    std::printf("seed %llu: %llu of %llu steps, %.0f s, %ld MiB at most\n", static_cast<unsigned long long>(seed),
-                static_cast<unsigned long long>(done), static_cast<unsigned long long>(arguments.steps), seconds, peak_mib());
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    std::printf("seed %llu: %llu of %llu steps, %.0f s, %ld MiB at most\n",
+                static_cast<unsigned long long>(seed), static_cast<unsigned long long>(done),
+                static_cast<unsigned long long>(arguments.steps), seconds, peak_mib());
     std::fflush(stdout);
     if (good) continue;
     std::printf("FAILED: %s", world.failure().c_str());
     return 1;
   }
-  for (const auto& [what, n] : counts) std::printf("%12llu  %s\n", static_cast<unsigned long long>(n), what.c_str());
+  for (const auto& [what, n] : counts)
+    std::printf("%12llu  %s\n", static_cast<unsigned long long>(n), what.c_str());
   return 0;
 }

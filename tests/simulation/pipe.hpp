@@ -30,14 +30,17 @@ class Pipe {
     while (n < room.size() && has_arrived(now)) {
       Segment& s = segments_.front();
       const std::size_t step = std::min(room.size() - n, s.bytes.size() - s.at);
-      std::copy_n(s.bytes.begin() + static_cast<std::ptrdiff_t>(s.at), step, room.begin() + static_cast<std::ptrdiff_t>(n));
+      std::copy_n(s.bytes.begin() + static_cast<std::ptrdiff_t>(s.at), step,
+                  room.begin() + static_cast<std::ptrdiff_t>(n));
       n += step, s.at += step;
       if (s.at == s.bytes.size()) segments_.pop_front();
     }
     under_way_ -= n;
     return n;
   }
-  bool has_arrived(TimePoint now) const { return !segments_.empty() && segments_.front().arrives <= now; }
+  bool has_arrived(TimePoint now) const {
+    return !segments_.empty() && segments_.front().arrives <= now;
+  }
   /// Nothing comes any more, now or later.
   bool is_at_end() const { return segments_.empty() && (is_ended_ || is_broken_); }
   TimePoint next_arrival() const { return segments_.empty() ? kNever : segments_.front().arrives; }
@@ -49,7 +52,8 @@ class Pipe {
   /// What is under way is lost, but for the first `kept` pieces of it.
   void cut(std::size_t kept) {
     is_broken_ = true;
-    while (segments_.size() > kept) under_way_ -= segments_.back().bytes.size() - segments_.back().at, segments_.pop_back();
+    while (segments_.size() > kept)
+      under_way_ -= segments_.back().bytes.size() - segments_.back().at, segments_.pop_back();
   }
 
  private:

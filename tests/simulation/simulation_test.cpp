@@ -14,9 +14,11 @@ TEST_P(Simulation, keeps_bytes_credit_and_endings_whatever_happens) {
   World world(GetParam());
   ASSERT_TRUE(world.run(kSteps) && world.end()) << world.failure();
   // A run in which little happened proves little.
-  for (const char* what : {"opened", "open attached", "refuse", "withdraw", "write", "append", "give", "lend", "take back",
-                           "read", "writable", "request", "reply", "global reply", "stop", "end", "closed", "closed badly",
-                           "reset", "keys", "rekey", "settled", "link", "down"})
+  for (const char* what :
+       {"opened", "open attached", "refuse",    "withdraw", "write",    "append",
+        "give",   "lend",          "take back", "read",     "writable", "request",
+        "reply",  "global reply",  "stop",      "end",      "closed",   "closed badly",
+        "reset",  "keys",          "rekey",     "settled",  "link",     "down"})
     EXPECT_GT(world.report().count(what), 0u) << what;
 }
 

@@ -14,7 +14,9 @@ namespace {
 constexpr std::size_t kCongested = 1 << 20;
 constexpr std::size_t kMostWaiting = 4 << 20;  ///< bytes that may wait to leave, whatever happens
 
-std::size_t index(Lane lane) { return static_cast<std::size_t>(lane); }
+std::size_t index(Lane lane) {
+  return static_cast<std::size_t>(lane);
+}
 
 }  // namespace
 
@@ -22,7 +24,9 @@ std::size_t index(Lane lane) { return static_cast<std::size_t>(lane); }
 class Station::Port final : public channel::PayloadPort {
  public:
   explicit Port(Station& station) : station_(station) {}
-  std::size_t sendable_bytes() const noexcept override { return station_.carrier_->sendable_bytes(); }
+  std::size_t sendable_bytes() const noexcept override {
+    return station_.carrier_->sendable_bytes();
+  }
   Result<void> send(ByteView header, ByteView body) override {
     see(header, body.size());
     return station_.carrier_->send(header, body);
@@ -40,8 +44,8 @@ class Station::Port final : public channel::PayloadPort {
   Station& station_;
 };
 
-Station::Station(int side, std::unique_ptr<Carrier> carrier, channel::Limits limits, Conversations& all,
-                 Dice& dice, Report& report, std::uint64_t& serials)
+Station::Station(int side, std::unique_ptr<Carrier> carrier, channel::Limits limits,
+                 Conversations& all, Dice& dice, Report& report, std::uint64_t& serials)
     : side_(side),
       limits_(limits),
       carrier_(std::move(carrier)),
@@ -58,7 +62,9 @@ Station::~Station() = default;
 
 // ---- time and the link
 
-void Station::set_time(TimePoint now) { now_ = carrier_->now = now; }
+void Station::set_time(TimePoint now) {
+  now_ = carrier_->now = now;
+}
 
 TimePoint Station::next_timeout() const {
   return std::min(carrier_->next_timeout(), mux_.next_timeout().value_or(kNever));
@@ -78,7 +84,9 @@ bool Station::write_some(std::size_t most) {
   return carrier_->write_some(most);
 }
 
-bool Station::is_congested() const { return mux_.owed_bytes() > kCongested; }
+bool Station::is_congested() const {
+  return mux_.owed_bytes() > kCongested;
+}
 
 void Station::link_up() {
   is_up_ = true;
@@ -87,7 +95,8 @@ void Station::link_up() {
 
 void Station::link_down(const Error& why) {
   report_.note("down", side_, 0, 0);
-  report_.expect(!why.is(Errc::protocol) && !why.is(Errc::mac) && !why.is(Errc::key_exchange) && !why.is(Errc::limit),
+  report_.expect(!why.is(Errc::protocol) && !why.is(Errc::mac) && !why.is(Errc::key_exchange) &&
+                     !why.is(Errc::limit),
                  "the link broke a rule");
   for (const auto& c : all_) c->disturbed = true;
   mux_.link_lost(Errc::connection_lost);
@@ -143,7 +152,9 @@ void Station::hear(channel::Opening& e) {
     place(*c).at = At::announced;
     place(*c).id = e.id;
     note("announced", *c);
-    if (e.info) expect(e.info->headers == c->headers() && e.info->framed == c->framed, "other headers than were sent", *c);
+    if (e.info)
+      expect(e.info->headers == c->headers() && e.info->framed == c->framed,
+             "other headers than were sent", *c);
     expect(e.parent.has_value() == (c->parent != nullptr), "a parent was lost", *c);
     if (e.parent && c->parent) expect(*e.parent == place(*c->parent).id, "another parent", *c);
     return;
@@ -155,8 +166,10 @@ void Station::hear(channel::Opened& e) {
   Conversation& c = *find(e.id);
   const Place& there = c.at[static_cast<std::size_t>(1 - side_)];
   expect(place(c).at == At::opening, "opened twice", c);
-  expect(there.at != At::nowhere && there.at != At::announced && !there.refuses, "opened without a yes", c);
-  if (c.kind == Kind::own) expect(e.headers == c.headers(), "the confirmation has other headers", c);
+  expect(there.at != At::nowhere && there.at != At::announced && !there.refuses,
+         "opened without a yes", c);
+  if (c.kind == Kind::own)
+    expect(e.headers == c.headers(), "the confirmation has other headers", c);
   place(c).at = At::open;
   note("opened", c);
 }
@@ -176,7 +189,9 @@ void Station::hear(channel::OpenFailed& e) {
   place(c).at = At::ended;
 }
 
-void Station::hear(channel::Readable& e) { place(*find(e.id)).is_readable[index(e.lane)] = true; }
+void Station::hear(channel::Readable& e) {
+  place(*find(e.id)).is_readable[index(e.lane)] = true;
+}
 
 void Station::hear(channel::Writable& e) {
   const auto c = find(e.id);
@@ -216,14 +231,17 @@ void Station::hear(channel::Closed& e) {
   Conversation& c = *held;
   const Place& there = c.at[static_cast<std::size_t>(1 - side_)];
   note(e.error ? "closed badly" : "closed", c, static_cast<std::uint64_t>(e.status.code));
-  if (e.error && (e.error->is(Errc::timeout) || e.error->is(Errc::connection_lost))) c.disturbed = true;
+  if (e.error && (e.error->is(Errc::timeout) || e.error->is(Errc::connection_lost)))
+    c.disturbed = true;
   const bool quiet = !c.disturbed && place(c).at != At::announced;
   // Only who closed can have said how; and who was the only one to close was heard to the end.
-  if (e.has_status && c.kind == Kind::own) expect(there.has_closed && e.status == there.status, "another status than was sent", c);
+  if (e.has_status && c.kind == Kind::own)
+    expect(there.has_closed && e.status == there.status, "another status than was sent", c);
   if (quiet && !place(c).has_closed) {
     expect(!e.error, "an orderly end looks like none", c);
     if (c.kind == Kind::own) expect(e.has_status, "the status was lost", c);
-    if (c.kind == Kind::own && theirs(c).has_trailers) expect(e.trailers == c.trailers(1 - side_), "the trailers were lost", c);
+    if (c.kind == Kind::own && theirs(c).has_trailers)
+      expect(e.trailers == c.trailers(1 - side_), "the trailers were lost", c);
   }
   expect(place(c).asked.empty(), "a request is left without an answer", c);
   place(c).at = At::closing;
@@ -231,7 +249,8 @@ void Station::hear(channel::Closed& e) {
   place(c).waits = {};
   place(c).is_readable = {true, true};
   // With nothing unread the number may be another channel's from now on.
-  if (mux_.readable_bytes(e.id, Lane::data) + mux_.readable_bytes(e.id, Lane::error) == 0) finish(c);
+  if (mux_.readable_bytes(e.id, Lane::data) + mux_.readable_bytes(e.id, Lane::error) == 0)
+    finish(c);
 }
 
 void Station::hear(channel::GlobalRequest& e) {
@@ -244,7 +263,8 @@ void Station::hear(channel::GlobalReply& e) {
   const auto [token, number] = global_asked_.front();
   global_asked_.pop_front();
   report_.expect(token == e.token, "global replies out of order");
-  if (e.ok) report_.expect(wire::Reader(e.payload).u64() == number, "a global reply to another request");
+  if (e.ok)
+    report_.expect(wire::Reader(e.payload).u64() == number, "a global reply to another request");
   report_.note("global reply", side_, 0, number);
 }
 
@@ -277,11 +297,14 @@ void Station::check() const {
     const Conversation& c = *held;
     const Place& here = place(c);
     if (here.at == At::nowhere || here.at == At::ended || here.at == At::announced) continue;
-    const std::uint64_t all_unread = mux_.readable_bytes(here.id, Lane::data) + mux_.readable_bytes(here.id, Lane::error);
+    const std::uint64_t all_unread =
+        mux_.readable_bytes(here.id, Lane::data) + mux_.readable_bytes(here.id, Lane::error);
     const std::uint64_t consumed = c.from[static_cast<std::size_t>(1 - side_)].read[0].total;
-    const std::uint64_t early = c.opener == side_ || consumed > c.first.size() ? 0 : c.first.size() - consumed;
+    const std::uint64_t early =
+        c.opener == side_ || consumed > c.first.size() ? 0 : c.first.size() - consumed;
     const std::uint64_t unread = all_unread - early;
-    const auto* const entry = here.at == At::closing ? nullptr : ledger_.find(static_cast<std::uint32_t>(here.id));
+    const auto* const entry =
+        here.at == At::closing ? nullptr : ledger_.find(static_cast<std::uint32_t>(here.id));
     const std::uint64_t left = entry != nullptr ? entry->may_come : 0;
     granted += left + unread;
     unread_in_all += unread;
@@ -291,12 +314,15 @@ void Station::check() const {
     // small one; after EOF it need not be returned.
     const std::uint64_t known = left + unread;
     const bool returns = entry->is_open && !entry->got_eof;
-    slack += returns ? std::max<std::uint64_t>(known / 7 + 1, std::min<std::uint64_t>(known, 32 * 1024)) : limits_.max_window;
+    slack += returns
+                 ? std::max<std::uint64_t>(known / 7 + 1, std::min<std::uint64_t>(known, 32 * 1024))
+                 : limits_.max_window;
   }
   const std::uint64_t actual = mux_.granted_bytes();
   report_.expect(actual >= granted, "credit was lost: less is counted than is out or unread");
   report_.expect(actual <= granted + slack, "credit is held back: read, but not returned");
-  report_.expect(actual <= limits_.max_receive_bytes + windows * limits_.min_window + unread_in_all, "more was granted than the link may cost");
+  report_.expect(actual <= limits_.max_receive_bytes + windows * limits_.min_window + unread_in_all,
+                 "more was granted than the link may cost");
   report_.expect(mux_.open_channels() <= limits_.max_channels, "more channels than max_channels");
   report_.expect(mux_.owed_bytes() <= kCongested + (1 << 20), "too much is owed");
   report_.expect(carrier_->waiting() <= kMostWaiting, "too much waits to leave");
@@ -319,7 +345,9 @@ void Station::check_quiet(const Conversation& c, const Station& other) const {
   expect(!is_up() || !ends || here.at == At::ended, "a channel that was ended here goes on", c);
   if (c.disturbed || here.at != At::open || there.at != At::open) {
     // Who closed, or whose other side closed, has heard the end.
-    if (!c.disturbed) expect(here.at != At::open && here.at != At::opening && here.at != At::closing, "an ending does not end", c);
+    if (!c.disturbed)
+      expect(here.at != At::open && here.at != At::opening && here.at != At::closing,
+             "an ending does not end", c);
     return;
   }
   expect(!here.has_closed && !there.has_closed, "a CLOSE is missing", c);

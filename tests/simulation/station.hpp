@@ -14,8 +14,8 @@ using Conversations = std::vector<std::shared_ptr<Conversation>>;
 
 class Station final : public Resident {
  public:
-  Station(int side, std::unique_ptr<Carrier> carrier, channel::Limits limits, Conversations& all, Dice& dice,
-          Report& report, std::uint64_t& serials);
+  Station(int side, std::unique_ptr<Carrier> carrier, channel::Limits limits, Conversations& all,
+          Dice& dice, Report& report, std::uint64_t& serials);
   ~Station();
 
   /// One thing that an application may do at any time.
@@ -87,14 +87,20 @@ class Station final : public Resident {
   void check_end_of_data(const Conversation& c) const;
   void check_quiet(const Conversation& c, const Station& other) const;
 
+  /// Something ended it, though its Closed may not have come yet.
+  bool is_ending(const Conversation& c) const { return c.disturbed || !is_up(); }
   std::shared_ptr<Conversation> find(channel::ChannelId id) const;
   std::shared_ptr<Conversation> pick();
   Place& place(Conversation& c) const { return c.at[static_cast<std::size_t>(side_)]; }
   const Place& place(const Conversation& c) const { return c.at[static_cast<std::size_t>(side_)]; }
   Direction& ours(Conversation& c) const { return c.from[static_cast<std::size_t>(side_)]; }
   Direction& theirs(Conversation& c) const { return c.from[static_cast<std::size_t>(1 - side_)]; }
-  bool expect(bool holds, const char* what, const Conversation& c) const { return report_.expect(holds, what, c.serial); }
-  void note(const char* what, const Conversation& c, std::uint64_t n = 0) const { report_.note(what, side_, c.serial, n); }
+  bool expect(bool holds, const char* what, const Conversation& c) const {
+    return report_.expect(holds, what, c.serial);
+  }
+  void note(const char* what, const Conversation& c, std::uint64_t n = 0) const {
+    report_.note(what, side_, c.serial, n);
+  }
 
   const int side_;
   const channel::Limits limits_;

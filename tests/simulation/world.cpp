@@ -25,7 +25,8 @@ channel::Limits World::limits(bool large) {
   l.max_channels = dice_.between(4, 40);
   l.max_unaccepted = dice_.between(2, 20);
   l.min_window = static_cast<std::uint32_t>(dice_.between(1000, 4000));
-  l.initial_window = l.min_window + static_cast<std::uint32_t>(dice_.below(large ? 1 << 20 : 20'000));
+  l.initial_window =
+      l.min_window + static_cast<std::uint32_t>(dice_.below(large ? 1 << 20 : 20'000));
   l.max_window = l.initial_window * 4;
   l.max_receive_bytes = dice_.between(1, 8) * l.initial_window;
   l.max_packet = static_cast<std::uint32_t>(dice_.between(256, large ? 200'000 : 6000));
@@ -42,7 +43,8 @@ void World::make(Link& link, std::size_t which) {
   Line line = which + 1 == kLinks ? queue_line(dice_, now_) : ssh_line(dice_, now_);
   const bool large = dice_.one_in(3);
   for (int side = 0; side < 2; ++side) {
-    link.stations[side] = std::make_unique<Station>(side, std::move(line.ends[side]), limits(large), link.conversations, dice_, report_, serials_);
+    link.stations[side] = std::make_unique<Station>(side, std::move(line.ends[side]), limits(large),
+                                                    link.conversations, dice_, report_, serials_);
     link.stations[side]->set_time(now_);
   }
   report_.note("link", 0, which, 0);
@@ -74,14 +76,15 @@ void World::step() {
     if (link.stations[dice_.below(2)]->carrier().rekey()) report_.note("rekey", 0, which, 0);
   } else if (what < 998) {
     settle(link);
-    if (dice_.one_in(4)) close_all(link);
+    if (dice_.one_in(8)) close_all(link);
   } else if (what < 999) {
-    fail(link);
-  } else if (dice_.one_in(4)) {
+    if (dice_.one_in(3)) fail(link);
+  } else if (dice_.one_in(10)) {
     idle();
   }
-  forget_ended(link);
-  if (link.stations[0]->carrier().is_down() || link.stations[1]->carrier().is_down()) finish(link, which);
+  forget_ended(link, false);
+  if (link.stations[0]->carrier().is_down() || link.stations[1]->carrier().is_down())
+    finish(link, which);
 }
 
 // ---- bytes and time
@@ -104,7 +107,8 @@ void World::pump(Link& link) {
     }
     for (const auto& station : link.stations) moved = station->read_some(kEverything) || moved;
     if (moved) continue;
-    const TimePoint next = std::min(link.stations[0]->carrier().next_arrival(), link.stations[1]->carrier().next_arrival());
+    const TimePoint next = std::min(link.stations[0]->carrier().next_arrival(),
+                                    link.stations[1]->carrier().next_arrival());
     if (next == kNever || next <= now_) break;
     now_ = next;
   }
@@ -147,11 +151,12 @@ void World::settle(Link& link) {
 }
 
 void World::close_all(Link& link) {
-  forget_ended(link);
-  for (int round = 0; round < 100 && !link.conversations.empty() && !report_.has_failed(); ++round) {
+  forget_ended(link, false);
+  for (int round = 0; round < 100 && !link.conversations.empty() && !report_.has_failed();
+       ++round) {
     for (const auto& station : link.stations) station->close_all(now_);
     settle(link);
-    forget_ended(link);
+    forget_ended(link, true);
   }
   if (!link.stations[0]->is_up() || !link.stations[1]->is_up()) return;
   for (const auto& station : link.stations) station->check_empty();
@@ -191,17 +196,19 @@ bool World::end() {
   for (Link& link : links_) {
     settle(link);
     close_all(link);
-    report_.expect(link.conversations.empty() || !link.stations[0]->is_up(), "a channel is left at the end");
+    report_.expect(link.conversations.empty() || !link.stations[0]->is_up(),
+                   "a channel is left at the end");
   }
   return !report_.has_failed();
 }
 
 /// Lets go of what both sides have ended. Where one withdrew, the other may still hear of it.
-void World::forget_ended(Link& link) {
-  std::erase_if(link.conversations, [](const std::shared_ptr<Conversation>& c) {
+void World::forget_ended(Link& link, bool at_rest) {
+  std::erase_if(link.conversations, [at_rest](const std::shared_ptr<Conversation>& c) {
     const Place::At other = c->at[static_cast<std::size_t>(1 - c->opener)].at;
     return c->at[static_cast<std::size_t>(c->opener)].at == Place::At::ended &&
-           (other == Place::At::ended || (other == Place::At::nowhere && !c->disturbed));
+           (other == Place::At::ended ||
+            (other == Place::At::nowhere && (at_rest || !c->disturbed)));
   });
 }
 
@@ -213,8 +220,8 @@ void World::check_memory() {
 
 std::string World::failure() const {
   return report_.failure() + "\nseed " + std::to_string(seed_) + ", step " + std::to_string(step_) +
-         "; to see it again: ./run simulate --seed " + std::to_string(seed_) + " --steps " + std::to_string(step_) +
-         "\nbefore it:\n" + report_.last_notes();
+         "; to see it again: ./run simulate --seed " + std::to_string(seed_) + " --steps " +
+         std::to_string(step_) + "\nbefore it:\n" + report_.last_notes();
 }
 
 }  // namespace streamkit::simulation

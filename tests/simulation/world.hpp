@@ -39,7 +39,7 @@ class World {
   void fail(Link& link);
   void pass(Duration time);
   void idle();
-  void forget_ended(Link& link);
+  void forget_ended(Link& link, bool at_rest);
   void check_memory();
   Link& pick() { return links_[dice_.below(links_.size())]; }
 

@@ -47,7 +47,8 @@ class ChannelLedger {
     return wrong;
   }
 
-  /// A message came and is about to be handed to the multiplexer; `apart` bytes of it lie elsewhere.
+  /// A message came and is about to be handed to the multiplexer; `apart` bytes of it lie
+  /// elsewhere.
   Must received(ByteView payload, std::size_t apart = 0) {
     wire::Reader in(payload);
     const unsigned number = in.u8();
