@@ -12,7 +12,7 @@ constexpr std::size_t kMostSteps = 600;
 
 Bytes message(std::size_t count, bool from_client) {
   Bytes out(1 + count * 131 % 3000, std::byte(count + (from_client ? 7 : 0)));
-  out[0] = std::byte(80 + count % 48);
+  out[0] = std::byte(90 + count % 11);
   return out;
 }
 

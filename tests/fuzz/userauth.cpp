@@ -17,7 +17,8 @@ struct Changes {
     return value;
   }
   ByteView some() {
-    const ByteView out = rest.first(std::min<std::size_t>(next(), rest.size()));
+    const std::size_t size = next();
+    const ByteView out = rest.first(std::min(size, rest.size()));
     rest = rest.subspan(out.size());
     return out;
   }
