@@ -8,9 +8,10 @@ namespace {
 
 Limits sane(Limits limits) {
   constexpr std::uint32_t kLargestWindow = 0x7fffffff;
+  constexpr std::size_t kLeastBuffer = 16;  // a frame's header and something of the frame
   limits.initial_window = std::clamp<std::uint32_t>(limits.initial_window, 1, kLargestWindow);
   limits.max_window = std::clamp(limits.max_window, limits.initial_window, kLargestWindow);
-  limits.send_buffer = std::clamp<std::size_t>(limits.send_buffer, 1, std::size_t{1} << 30);
+  limits.send_buffer = std::clamp<std::size_t>(limits.send_buffer, kLeastBuffer, std::size_t{1} << 30);
   limits.max_pending_requests = std::max<std::size_t>(limits.max_pending_requests, 1);
   return limits;
 }

@@ -66,6 +66,8 @@ Result<bool> Multiplexer::Impl::append(ChannelId id, Lane lane, ByteView head, B
     if (Result<Channel*> found = find_sending(id); !found) return found.error();
   Channel& c = *sending;
   if (head.size() + bytes.size() > room(c, lane)) {
+    if (head.size() + bytes.size() > limits.send_buffer)  // there will never be room
+      return Error(Errc::usage, "more was appended at once than the send buffer holds");
     c.wants_writable[static_cast<std::size_t>(lane)] = true;
     return false;
   }

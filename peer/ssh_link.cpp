@@ -8,6 +8,9 @@ namespace {
 
 // Reading goes on while there is input, but not for ever: other connections share the loop.
 constexpr int kReadsInARow = 8;
+// An open may have 64 KiB of headers and 32 KiB of first data, which must fit one packet. Everybody
+// takes 35000 bytes (RFC 4253 section 6.1); our own kind takes this.
+constexpr std::size_t kNativePacket = 256 * 1024;
 
 }  // namespace
 
@@ -207,7 +210,10 @@ void SshLink::handle(ssh::Event& event) {
     });
   } else if (const auto* extensions = std::get_if<ssh::ExtensionsReceived>(&event)) {
     for (const auto& [name, value] : extensions->entries)
-      if (name == "peer@streamkit") owner_.link_native();
+      if (name == "peer@streamkit") {
+        transport_->set_max_send_packet(kNativePacket);
+        owner_.link_native();
+      }
   } else if (const auto* banner = std::get_if<ssh::Banner>(&event)) {
     owner_.link_banner(banner->text);
   } else if (const auto* done = std::get_if<ssh::Authenticated>(&event)) {

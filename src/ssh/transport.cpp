@@ -11,9 +11,9 @@ namespace streamkit::ssh {
 namespace {
 
 constexpr int kSmallUsesBeforeShrink = 32;
-/// Reading stops when our unsent output is this many times output_high_water. Data stops at one
-/// time, so only answers that nobody fetches can get there, and two busy sides never wait for each
-/// other.
+/// Reading stops when unsent answers are this many times output_high_water. What a side sends of its
+/// own accord does not count: if it did, two sides that both have much to say would wait for each
+/// other for ever.
 constexpr std::size_t kReadStopFactor = 2;
 
 Result<void> check_host_certificates(const Config& config) {
@@ -229,6 +229,7 @@ void Transport::Impl::disconnect(DisconnectReason reason, std::string_view descr
 void Transport::Impl::handle_disconnect(ByteView payload) {
   const DisconnectMessage message = read_disconnect(payload);
   out_.clear();
+  answers_ = 0;
   const std::string words =
       message.description.empty() ? "without a reason" : "saying: " + message.description;
   close({Error(Errc::disconnected, "the other side ended the connection, " + words), true,
@@ -406,9 +407,12 @@ Result<void> Transport::Impl::send(ByteView header, ByteView body, TimePoint now
       return Error(Errc::would_block, "too much waits for the key exchange");
     return {};
   }
-  if (out_.size() > limits.output_high_water + limits.max_queued_during_kex)
+  // What is sent while a payload is being looked at is an answer to it, and bounded by how much of
+  // them may wait before reading stops.
+  const bool is_answer = to_consume_ > 0;
+  if (!is_answer && out_.size() > limits.output_high_water + limits.max_queued_during_kex)
     return Error(Errc::would_block, "too much waits to be written to the stream");
-  Result<void> sent = seal(header, body);
+  Result<void> sent = is_answer ? answer(header, body) : seal(header, body);
   if (sent) sent = check_rekey();
   if (!sent) fail(sent.error());
   return sent;
@@ -432,6 +436,7 @@ void Transport::Impl::set_max_send_packet(std::size_t bytes) {
 void Transport::Impl::consume_output(std::size_t size) noexcept {
   output_peak_ = std::max(output_peak_, out_.size());
   out_.consume(std::min(size, out_.size()));
+  answers_ = std::min(answers_, out_.size());
   if (!out_.empty()) return;
   // A connection that has become quiet gives back what a busy one needed.
   const bool small =
@@ -485,7 +490,7 @@ std::size_t Transport::Impl::sendable_bytes() const noexcept {
 
 bool Transport::Impl::wants_input() const noexcept {
   if (is_closed() || question_ != Question::none || delayed_) return false;
-  return out_.size() < kReadStopFactor * config_.limits.output_high_water;
+  return answers_ < kReadStopFactor * config_.limits.output_high_water;
 }
 
 }  // namespace streamkit::ssh

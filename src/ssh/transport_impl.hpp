@@ -111,6 +111,8 @@ class Transport::Impl {
   bool is_holding() const noexcept { return kex_ && !new_keys_sent_; }
   Result<void> seal(ByteView header, ByteView body);
   Result<void> send_now(ByteView payload) { return seal(payload, {}); }
+  /// The same for what the other side makes us send, however often it asks: it counts as an answer.
+  Result<void> answer(ByteView header, ByteView body = {});
   /// Sends now, or after the exchange that runs.
   Result<void> send_or_hold(ByteView payload);
   /// The question is answered with what `step` does; an error leaves it open.
@@ -140,6 +142,7 @@ class Transport::Impl {
   ByteQueue out_;
   std::size_t read_size_ = kReadSmall, prepared_ = 0;
   int small_reads_ = 0;
+  std::size_t answers_ = 0;  // bytes of out_, at most, that what came in made us send
   std::size_t output_peak_ = 0, send_batch_ = config_.limits.output_high_water;
   int small_outputs_ = 0;
   bool handshake_output_ = true;  // out_ has the size that the handshake needed

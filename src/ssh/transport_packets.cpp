@@ -155,7 +155,7 @@ Result<void> Transport::Impl::act_on_auth(std::uint8_t number, ByteView payload)
 Result<void> Transport::Impl::refuse_unknown(std::uint32_t sequence) {
   const int most = phase_ == Phase::open ? kMaxUnimplemented : kMaxUnimplementedBeforeAuth;
   if (++unimplemented_ > most) return Error(Errc::limit, "too many messages of unknown numbers");
-  return send_now(write_unimplemented(sequence));
+  return answer(write_unimplemented(sequence));
 }
 
 Result<void> Transport::Impl::handle_ext_info(ByteView payload) {
@@ -325,8 +325,15 @@ Result<void> Transport::Impl::seal(ByteView header, ByteView body) {
   return {};
 }
 
+Result<void> Transport::Impl::answer(ByteView header, ByteView body) {
+  const std::size_t before = out_.size();
+  Result<void> sealed = seal(header, body);
+  answers_ += out_.size() - before;
+  return sealed;
+}
+
 Result<void> Transport::Impl::send_or_hold(ByteView payload) {
-  if (!is_holding()) return send_now(payload);
+  if (!is_holding()) return answer(payload);
   if (!held_.push(payload, {}, config_.limits.max_queued_during_kex))
     return Error(Errc::limit, "too many answers wait for the key exchange");
   return {};

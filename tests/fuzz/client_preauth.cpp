@@ -5,9 +5,9 @@
 
 using namespace streamkit;
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const ByteView in = std::as_bytes(std::span(data, size));
-  if (in.empty()) return 0;
+namespace {
+
+std::string seen_in_pieces_of(ByteView in, std::size_t chunk) {
   ssh::Config options = testing::client_config();
   options.identities.emplace_back(testing::test_key(crypto::KeyType::ecdsa_p256).public_key());
   options.password = "open sesame";
@@ -22,6 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   constexpr ssh::State kStarts[] = {ssh::State::first_kexinit, ssh::State::exchange,
                                     ssh::State::guess, ssh::State::new_keys, ssh::State::auth};
   const auto first = std::to_integer<unsigned>(in[0]);
+  peer.chunk = chunk;
   peer.proposal.strict = (first & 1) != 0;
   if (first / 2 % 6 == 5) {
     peer.send_bytes(in.subspan(1));
@@ -36,5 +37,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       require(peer.engine.transport.output().size() < (4u << 20));
     });
   }
+  return fuzz::seen_by(peer);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const ByteView in = std::as_bytes(std::span(data, size));
+  if (in.empty()) return 0;
+  const std::string whole = seen_in_pieces_of(in, std::size_t(-1));
+  require(whole == seen_in_pieces_of(in, 1 + data[0] / 12u));
   return 0;
 }

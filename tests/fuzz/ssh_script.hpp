@@ -24,6 +24,15 @@ inline void good_step(testing::RawPeer& peer, unsigned which) {
   }
 }
 
+/// The engine's events and the numbers of what it sent, in order.
+inline std::string seen_by(const testing::RawPeer& peer) {
+  std::string out;
+  for (const std::string& event : peer.engine.log) out += event + " ";
+  for (const Bytes& payload : peer.inbox)
+    out += std::to_string(std::to_integer<unsigned>(payload[0])) + " ";
+  return out + std::to_string(peer.engine.payload_bytes);
+}
+
 /// Runs the rest of `in` against the engine; `check` after every record.
 template <class Check>
 void run_script(testing::RawPeer& peer, ByteView in, Check check) {

@@ -47,6 +47,23 @@ TEST_P(Conformance, an_open_carries_service_headers_and_first_data) {
   EXPECT_EQ(as_text(ByteView(buffer).first(*n)), "early");
 }
 
+TEST_P(Conformance, headers_first_data_and_trailers_may_be_as_long_as_their_limits) {
+  const Headers longest = {{"k", std::string(channel::kMaxHeaderBytes - 13, 'v')}};
+  ASSERT_EQ(longest.wire_size(), channel::kMaxHeaderBytes);
+  OpenOptions options;
+  options.headers = longest;
+  options.first = pattern_bytes(channel::kMaxFirst, 1);
+  auto [x, y] = open("test", options);
+  EXPECT_EQ(y.info().headers, longest);
+  SK_ASSERT_OK(y.write(as_bytes("before"), kPatience));
+  SK_ASSERT_OK(y.close(Status(Code::ok), longest));
+  const Result<Bytes> got = read_all(x);
+  EXPECT_TRUE(got && as_text(*got) == "before");
+  const Result<Closed> end = x.wait_closed(kPatience);
+  SK_ASSERT_OK(end);
+  EXPECT_EQ(end->trailers, longest);
+}
+
 TEST_P(Conformance, bytes_arrive_in_order_both_ways_at_once) {
   auto [x, y] = open();
   const Bytes to_y = pattern_bytes(5 << 20, 1);

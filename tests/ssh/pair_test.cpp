@@ -317,6 +317,45 @@ TEST(TransportPair, stops_data_at_a_smaller_batch_but_goes_on_reading_as_before)
   EXPECT_TRUE(pair.client.transport.wants_input());  // two busy sides must not wait for each other
 }
 
+TEST(TransportPair, two_sides_that_have_much_to_say_at_once_go_on_reading) {
+  Config client = client_config(), server = server_config();
+  client.limits.output_high_water = server.limits.output_high_water = 10000;
+  TransportPair pair(std::move(client), std::move(server));
+  pair.drive();
+  for (testing::PairEnd* end : {&pair.client, &pair.server}) {  // what data's bound does not stop
+    for (int i = 0; i < 100; ++i) ASSERT_TRUE(end->transport.send(message(1000), {}, pair.now));
+    EXPECT_GT(end->transport.output().size(), 100'000u);
+    EXPECT_TRUE(end->transport.wants_input());
+  }
+  pair.drive();
+  EXPECT_EQ(pair.client.payloads.size(), 100u);
+  EXPECT_EQ(pair.server.payloads.size(), 100u);
+}
+
+TEST(TransportPair, stops_reading_when_what_it_says_to_payloads_is_not_taken) {
+  Config client = client_config();
+  client.limits.output_high_water = 10000;
+  client.limits.max_queued_during_kex = 1;  // which bounds what is said of one's own accord
+  TransportPair pair(std::move(client), server_config());
+  pair.drive();
+  pair.client.on_payload = [&](ByteView) {
+    EXPECT_TRUE(pair.client.transport.send(message(1000), {}, pair.now));
+  };
+  for (int i = 0; i < 40; ++i) ASSERT_TRUE(pair.server.transport.send(message(10), {}, pair.now));
+  int packets = 0;
+  ByteView left = pair.server.transport.output();
+  for (; pair.client.transport.wants_input(); ++packets) {
+    const std::size_t size = left.size() / static_cast<std::size_t>(40 - packets);
+    pair.client.feed(left.first(size), pair.now);
+    left = left.subspan(size);
+    ASSERT_LT(packets, 30);
+  }
+  EXPECT_GE(pair.client.transport.output().size(), 20'000u);
+  EXPECT_LT(pair.client.transport.output().size(), 22'000u);
+  pair.client.transport.consume_output(pair.client.transport.output().size());
+  EXPECT_TRUE(pair.client.transport.wants_input());
+}
+
 TEST(TransportPair, checks_its_configuration_when_it_is_made) {
   testing::FixedRandom random;
   const auto refused = [&](Role role, const std::function<void(Config&)>& change) {

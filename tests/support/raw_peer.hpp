@@ -44,11 +44,12 @@ class RawPeer {
   Bytes kexinit;               ///< our KEXINIT
   Bytes session_id, host_key;  ///< of the first exchange
   bool broken = false;         ///< the engine's output did not open
+  std::size_t chunk = std::size_t(-1);  ///< bytes handed to the engine at a time
   std::string noise;  ///< message numbers (as bytes) sent before each send() once keys are on
 
   // ---- sending
   void send_bytes(ByteView bytes) {
-    engine.feed(bytes, now);
+    engine.feed(bytes, now, chunk);
     settle();
   }
   void send_bytes(std::string_view text) { send_bytes(as_bytes(text)); }
@@ -62,7 +63,7 @@ class RawPeer {
       for (const char number : noise) {
         Bytes extra;
         wire::Writer(extra).u8(static_cast<std::uint8_t>(number)).string("noise").string("");
-        engine.feed(sealed(extra), now);
+        engine.feed(sealed(extra), now, chunk);
       }
     send_bytes(sealed(payload));
   }

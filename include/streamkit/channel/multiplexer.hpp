@@ -175,7 +175,7 @@ class Multiplexer {
   /// Errc::reset after the end.
   Result<std::size_t> write(ChannelId id, Lane lane, ByteView bytes, TimePoint now);
   /// All of it into the send buffer, or none of it (false: no room; Writable comes). It leaves with
-  /// the next port_ready(), together with what else waits.
+  /// the next port_ready(), together with what else waits. Errc::usage for more than send_buffer.
   Result<bool> append(ChannelId id, Lane lane, ByteView head, ByteView bytes);
   /// Queues `head` (at most 4 bytes, copied) and `bytes` (at most kLargestGiven), which are moved from
   /// and sent from where they are; a link inside one process moves them on. False, and `bytes` are as they

@@ -214,8 +214,8 @@ class Transport {
   /// above the send batch and after the end.
   std::size_t sendable_bytes() const noexcept;
   /// False while input is not wanted: a question is open, a refusal waits for its time, or twice
-  /// output_high_water of unsent output waits (data stops at once that, so only unfetched answers
-  /// get there).
+  /// output_high_water of answers wait to be sent: what is sent while a payload is being looked at,
+  /// and the transport's own.
   bool wants_input() const noexcept;
   bool is_authenticated() const noexcept;
   bool is_closed() const noexcept;
