@@ -152,7 +152,7 @@ void fail_each_call(const std::function<bool()>& scenario, int least_calls) {
   }
 }
 
-TEST(Fault, no_packet_is_handed_on_when_a_call_fails) {
+TEST(Fault, b7_no_packet_is_handed_on_when_a_call_fails) {
   constexpr std::string_view kSecret = "never to be seen, never to be seen";
   for (const test::Suite& suite : test::all_suites()) {
     SCOPED_TRACE(suite.name());
@@ -177,7 +177,7 @@ TEST(Fault, no_packet_is_handed_on_when_a_call_fails) {
   }
 }
 
-TEST(Fault, no_exchange_succeeds_when_a_call_fails) {
+TEST(Fault, b7_no_exchange_succeeds_when_a_call_fails) {
   for (const std::string_view name : kex_names()) {
     SCOPED_TRACE(name);
     fail_each_call(
@@ -193,7 +193,7 @@ TEST(Fault, no_exchange_succeeds_when_a_call_fails) {
   }
 }
 
-TEST(Fault, no_signature_is_made_or_believed_when_a_call_fails) {
+TEST(Fault, b7_no_signature_is_made_or_believed_when_a_call_fails) {
   for (const KeyType type : {KeyType::ed25519, KeyType::ecdsa_p256, KeyType::rsa}) {
     SCOPED_TRACE(key_type_name(type));
     const PrivateKey key = PrivateKey::generate(type, 2048).value();
@@ -206,7 +206,7 @@ TEST(Fault, no_signature_is_made_or_believed_when_a_call_fails) {
   }
 }
 
-TEST(Fault, no_key_is_read_or_written_when_a_call_fails) {
+TEST(Fault, b7_no_key_is_read_or_written_when_a_call_fails) {
   for (const KeyType type : {KeyType::ed25519, KeyType::ecdsa_p256, KeyType::rsa}) {
     SCOPED_TRACE(key_type_name(type));
     const PrivateKey key = PrivateKey::generate(type, 2048).value();
@@ -225,7 +225,7 @@ TEST(Fault, no_key_is_read_or_written_when_a_call_fails) {
   fail_each_call([&] { return PrivateKey::from_text(pem).has_value(); }, 8);
 }
 
-TEST(Fault, no_hash_key_or_random_byte_comes_out_when_a_call_fails) {
+TEST(Fault, b7_no_hash_key_or_random_byte_comes_out_when_a_call_fails) {
   const ByteView data = as_bytes("data");
   fail_each_call([&] { return digest(Hash::sha256, {data}).has_value(); }, 4);
   fail_each_call([&] { return hmac(Hash::sha256, data, data).has_value(); }, 4);

@@ -558,7 +558,7 @@ TEST(AuthClient, offers_a_key_before_the_service_is_accepted_once_it_knows_what_
   }
 }
 
-TEST(AuthClient, believes_no_answer_before_the_service_is_accepted) {
+TEST(AuthClient, a3_believes_no_answer_before_the_service_is_accepted) {
   for (const bool success : {true, false}) {
     RawPeer peer = RawPeer::server();
     peer.reach(State::auth);

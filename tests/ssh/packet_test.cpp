@@ -232,7 +232,7 @@ TEST(Packet, b8_with_a_hidden_length_a_bad_packet_always_takes_the_same_number_o
   }
 }
 
-TEST(Packet, a_replayed_or_dropped_packet_does_not_open) {
+TEST(Packet, b8_a_replayed_or_dropped_packet_does_not_open) {
   for (const Protection& p : protections()) {
     PacketSealer sealer;
     sealer.set_keys(p.sealer(), true);

@@ -213,7 +213,7 @@ TEST(Rekey, c7_a_flood_of_pings_stops_being_read_when_nobody_takes_the_answers) 
   EXPECT_EQ(peer.count(kMsgPong), static_cast<std::size_t>(sent));
 }
 
-TEST(Rekey, a_ping_is_answered_with_its_data_only_after_authentication) {
+TEST(Rekey, c7_a_ping_is_answered_with_its_data_only_after_authentication) {
   RawPeer peer = RawPeer::client();
   peer.reach(State::auth);
   Bytes ping;
@@ -288,7 +288,7 @@ TEST(Rekey, held_payloads_come_out_once_and_in_order_up_to_their_limit) {
   EXPECT_TRUE(held.empty());
 }
 
-TEST(Rekey, unknown_messages_are_answered_but_not_for_ever) {
+TEST(Rekey, c7_unknown_messages_are_answered_but_not_for_ever) {
   RawPeer peer = RawPeer::client();
   peer.reach(State::open);
   int sent = 0;
