@@ -29,6 +29,7 @@ void copy(MutableByteView to, ByteView from) {
 
 void PacketSealer::set_keys(std::unique_ptr<crypto::Sealer> sealer, bool reset_sequence) {
   sealer_ = std::move(sealer);
+  is_broken_ = false;
   use_ = {};
   if (reset_sequence) sequence_ = 0;
 }
@@ -40,6 +41,7 @@ std::size_t PacketSealer::max_payload(std::size_t packet_size) const noexcept {
 }
 
 Result<void> PacketSealer::seal(ByteView header, ByteView body, Random& random, ByteQueue& out) {
+  if (is_broken_) return Error(Errc::crypto, "a cipher that has failed once");
   const std::size_t payload = header.size() + body.size();
   const std::size_t block = std::max(kMinBlock, sealer_->block_size());
   const std::size_t padding = padding_for(payload, block, sealer_->aligns_length());
@@ -62,7 +64,11 @@ Result<void> PacketSealer::seal(ByteView header, ByteView body, Random& random, 
     const std::array<ByteView, 3> pieces = {packet.first(kFixed + header.size()), body, pad};
     sealed = sealer_->seal(sequence_, pieces, packet);
   }
-  if (!sealed) return sealed.error();
+  if (!sealed) {
+    // Who has begun a packet and not ended it does not know where its key stream stands.
+    is_broken_ = true;
+    return sealed.error();
+  }
   out.commit(whole);
   ++sequence_;
   ++use_.packets;

@@ -29,7 +29,8 @@ class PacketSealer {
   /// From the next packet on. Strict key exchange starts the sequence numbers again.
   void set_keys(std::unique_ptr<crypto::Sealer> sealer, bool reset_sequence);
   /// Appends the packet with payload `header` + `body` to `out`, encrypting from the caller's
-  /// memory. Padding bytes come from `random`. On an error `out` is as before.
+  /// memory. Padding bytes come from `random`. On an error `out` is as before; one of the
+  /// cipher is final for these keys.
   Result<void> seal(ByteView header, ByteView body, Random& random, ByteQueue& out);
   /// The largest payload of a packet that has at most `packet_size` bytes in all.
   std::size_t max_payload(std::size_t packet_size) const noexcept;
@@ -40,6 +41,7 @@ class PacketSealer {
  private:
   std::unique_ptr<crypto::Sealer> sealer_;
   std::uint32_t sequence_ = 0;
+  bool is_broken_ = false;
   KeyUse use_;
 };
 

@@ -87,46 +87,46 @@ MutableByteView Transport::prepare() {
   return impl_->prepare();
 }
 Result<void> Transport::handle_input(std::size_t size, TimePoint now) {
-  return impl_->handle_input(size, now);
+  return impl_->whole([&] { return impl_->handle_input(size, now); });
 }
 Result<void> Transport::handle_timeout(TimePoint now) {
-  return impl_->handle_timeout(now);
+  return impl_->whole([&] { return impl_->handle_timeout(now); });
 }
 void Transport::handle_eof() {
-  impl_->handle_eof();
+  impl_->whole([&] { impl_->handle_eof(); });
 }
 void Transport::accept_host_key(const std::vector<Identity>& more) {
-  impl_->accept_host_key(more);
+  impl_->whole([&] { impl_->accept_host_key(more); });
 }
 void Transport::reject_host_key(const Error& why) {
-  impl_->reject_host_key(why);
+  impl_->whole([&] { impl_->reject_host_key(why); });
 }
 void Transport::accept_auth() {
-  impl_->answer_auth(true);
+  impl_->whole([&] { impl_->answer_auth(true); });
 }
 void Transport::reject_auth() {
-  impl_->answer_auth(false);
+  impl_->whole([&] { impl_->answer_auth(false); });
 }
 Result<void> Transport::ask(const InfoRequest& request) {
-  return impl_->ask(request);
+  return impl_->whole([&] { return impl_->ask(request); });
 }
 Result<void> Transport::answer_prompts(const std::vector<SecretBytes>& answers) {
-  return impl_->answer_prompts(answers);
+  return impl_->whole([&] { return impl_->answer_prompts(answers); });
 }
 Result<void> Transport::provide_signature(ByteView signature) {
-  return impl_->provide_signature(signature);
+  return impl_->whole([&] { return impl_->provide_signature(signature); });
 }
 void Transport::decline() {
-  impl_->decline();
+  impl_->whole([&] { impl_->decline(); });
 }
 void Transport::disconnect(DisconnectReason reason, std::string_view description) {
-  impl_->disconnect(reason, description);
+  impl_->whole([&] { impl_->disconnect(reason, description); });
 }
 Result<void> Transport::send(ByteView header, ByteView body, TimePoint now) {
-  return impl_->send(header, body, now);
+  return impl_->whole([&] { return impl_->send(header, body, now); });
 }
 Result<void> Transport::start_rekey(TimePoint now) {
-  return impl_->start_rekey(now);
+  return impl_->whole([&] { return impl_->start_rekey(now); });
 }
 void Transport::set_max_send_packet(std::size_t bytes) {
   impl_->set_max_send_packet(bytes);
@@ -144,7 +144,7 @@ std::optional<Event> Transport::poll_event() {
   return impl_->poll_event();
 }
 std::optional<ByteView> Transport::next_payload(TimePoint now) {
-  return impl_->next_payload(now);
+  return impl_->whole([&] { return impl_->next_payload(now); });
 }
 const Keeper& Transport::keeper() const noexcept {
   return impl_->keeper();
@@ -202,13 +202,18 @@ void Transport::Impl::close(Disconnected how) {
   if (is_closed()) return;
   phase_ = Phase::closed;
   question_ = Question::none;
-  final_error_ = how.error;
   ready_.reset();
   to_consume_ = 0;
   in_.clear();
   kex_.reset();
   delayed_.reset();
-  events_.emplace_back(std::move(how));
+  end_.emplace(std::move(how));  // and poll_event() tells it last
+}
+
+void Transport::Impl::abandon() noexcept {
+  out_.clear();
+  close({std::make_error_code(std::errc::not_enough_memory), false,
+         DisconnectReason::by_application});
 }
 
 void Transport::Impl::fail(const Error& error) {
@@ -257,7 +262,7 @@ MutableByteView Transport::Impl::prepare() {
 
 Result<void> Transport::Impl::handle_input(std::size_t size, TimePoint now) {
   now_ = now;
-  if (final_error_) return *final_error_;
+  if (end_) return end_->error;
   if (size > prepared_) return Error(Errc::usage, "handle_input() with more than prepare() gave");
   in_.commit(size);
   prepared_ -= size;
@@ -271,7 +276,7 @@ Result<void> Transport::Impl::handle_input(std::size_t size, TimePoint now) {
   }
   info_.bytes_in += size;
   pump();
-  if (final_error_) return *final_error_;
+  if (end_) return end_->error;
   return {};
 }
 
@@ -286,7 +291,7 @@ void Transport::Impl::handle_eof() {
 
 Result<void> Transport::Impl::handle_timeout(TimePoint now) {
   now_ = now;
-  if (final_error_) return *final_error_;
+  if (end_) return end_->error;
   if (delayed_ && now >= delayed_until_) {
     AuthStep step = std::move(*delayed_);
     delayed_.reset();
@@ -300,7 +305,7 @@ Result<void> Transport::Impl::handle_timeout(TimePoint now) {
   if (phase_ == Phase::open && !kex_ && now >= after(keys_at_, config_.limits.rekey_after))
     run(begin_exchange());
   pump();
-  if (final_error_) return *final_error_;
+  if (end_) return end_->error;
   return {};
 }
 
@@ -376,8 +381,11 @@ Result<void> Transport::Impl::perform(AuthStep step) {
 }
 
 Result<void> Transport::Impl::perform_now(AuthStep step) {
-  for (const Bytes& payload : step.send)
-    if (auto sent = send_or_hold(payload); !sent) return sent;
+  for (Bytes& payload : step.send) {
+    const Result<void> sent = send_or_hold(payload);
+    wipe(payload);  // it may be a password
+    if (!sent) return sent;
+  }
   if (step.question) question_ = Question::auth;
   for (Event& event : step.events) events_.push_back(std::move(event));
   if (step.end) return *step.end;
@@ -393,7 +401,7 @@ Result<void> Transport::Impl::perform_now(AuthStep step) {
 
 Result<void> Transport::Impl::send(ByteView header, ByteView body, TimePoint now) {
   now_ = now;
-  if (final_error_) return *final_error_;
+  if (end_) return end_->error;
   if (phase_ != Phase::open) return Error(Errc::usage, "send() before authentication");
   const ByteView first = header.empty() ? body : header;
   const unsigned number = first.empty() ? 0 : std::to_integer<unsigned>(first[0]);
@@ -420,7 +428,7 @@ Result<void> Transport::Impl::send(ByteView header, ByteView body, TimePoint now
 
 Result<void> Transport::Impl::start_rekey(TimePoint now) {
   now_ = now;
-  if (final_error_) return *final_error_;
+  if (end_) return end_->error;
   if (phase_ != Phase::open || kex_) return {};
   Result<void> begun = begin_exchange();
   if (!begun) fail(begun.error());
@@ -450,7 +458,10 @@ void Transport::Impl::consume_output(std::size_t size) noexcept {
 }
 
 std::optional<Event> Transport::Impl::poll_event() {
-  if (events_.empty()) return std::nullopt;
+  if (events_.empty()) {
+    if (!end_ || std::exchange(end_told_, true)) return std::nullopt;
+    return *end_;
+  }
   Event event = std::move(events_.front());
   events_.erase(events_.begin());
   if (std::holds_alternative<Authenticated>(event)) authenticated_unseen_ = false;

@@ -38,6 +38,18 @@ class Transport::Impl {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
+  /// Runs an input or a command. When memory runs out in the middle of one, what was done of it
+  /// cannot be told from what was not, so the connection is over before std::bad_alloc goes on.
+  template <class Step>
+  auto whole(Step&& step) {
+    try {
+      return step();
+    } catch (...) {
+      abandon();
+      throw;
+    }
+  }
+
   /// Our identification line and KEXINIT.
   Result<void> start();
 
@@ -87,7 +99,7 @@ class Transport::Impl {
   Result<void> count_packet(std::size_t size);
   Result<void> handle_packet(const PacketOpener::Packet& packet);
   Result<void> act_on(std::uint8_t number, ByteView payload, const PacketOpener::Packet& packet);
-  Result<void> act_on_auth(std::uint8_t number, ByteView payload);
+  Result<void> act_on_auth(std::uint8_t number, MutableByteView payload);
   Result<void> refuse_unknown(std::uint32_t sequence);
   Result<void> handle_ext_info(ByteView payload);
   Result<void> handle_ping(ByteView payload);
@@ -128,6 +140,8 @@ class Transport::Impl {
   // ---- the end
   void fail(const Error& error);
   void close(Disconnected how);
+  /// Ends without a word, and without memory.
+  void abandon() noexcept;
   void run(Result<void> result) {
     if (!result) fail(result.error());
   }
@@ -157,7 +171,8 @@ class Transport::Impl {
   Question question_ = Question::none;
   std::vector<Event> events_;
   bool authenticated_unseen_ = false;
-  std::optional<Error> final_error_;
+  std::optional<Disconnected> end_;
+  bool end_told_ = false;
   ConnectionInfo info_;
 
   std::string our_ident_, their_ident_;

@@ -117,12 +117,13 @@ Result<void> Transport::Impl::act_on(std::uint8_t number, ByteView payload,
     default:
       break;
   }
-  if (number < kMsgConnectionFirst) return act_on_auth(number, payload);
+  if (number < kMsgConnectionFirst)
+    return act_on_auth(number, in_.data().subspan(packet.payload_at, packet.payload_size));
   ready_ = Ready{packet.payload_at, packet.payload_size, packet.size};
   return {};
 }
 
-Result<void> Transport::Impl::act_on_auth(std::uint8_t number, ByteView payload) {
+Result<void> Transport::Impl::act_on_auth(std::uint8_t number, MutableByteView payload) {
   if (role_ == Role::server && phase_ == Phase::open) return auth_server_->handle_late_request();
   only_success_next_ = false;
   request_at_ = now_;
@@ -148,6 +149,7 @@ Result<void> Transport::Impl::act_on_auth(std::uint8_t number, ByteView payload)
         return malformed("authentication");
     }
   }();
+  wipe(payload);  // there may have been a password
   if (!step) return step.error();
   return perform(std::move(*step));
 }

@@ -50,7 +50,7 @@ TEST(Headers, leave_what_follows_them_to_the_next_reader) {
   EXPECT_TRUE(reader.end());
 }
 
-TEST(Headers, refuse_a_count_that_the_bytes_cannot_hold) {
+TEST(Headers, c3_refuse_a_count_that_the_bytes_cannot_hold) {
   for (const std::uint32_t count : {1u, 2u, 0x7fffffffu, 0xffffffffu}) {
     Bytes bytes;
     wire::Writer(bytes).u32(count).u32(0);
@@ -82,7 +82,7 @@ TEST(Headers, fit_their_limit_exactly_and_not_one_byte_more) {
   EXPECT_TRUE(read.error().is(Errc::header_too_large));
 }
 
-TEST(Headers, every_truncation_is_refused) {
+TEST(Headers, c3_every_truncation_is_refused) {
   const Bytes whole = written({{"one", "1"}, {"two", ""}, {"", "3"}});
   for (std::size_t n = 0; n < whole.size(); ++n) {
     wire::Reader reader(ByteView(whole).first(n));

@@ -11,7 +11,7 @@ bool all_zero(ByteView bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
 }
 
-TEST(Secret, wipe_leaves_nothing) {
+TEST(Secret, b12_wipe_leaves_nothing) {
   Bytes bytes = to_bytes("a password");
   wipe(bytes);
   EXPECT_TRUE(all_zero(bytes));
@@ -29,7 +29,7 @@ TEST(Secret, is_moved_and_never_copied) {
   EXPECT_EQ(as_text(b.view()), "key");
 }
 
-TEST(Secret, takes_over_the_memory_it_is_given_instead_of_leaving_a_copy_behind) {
+TEST(Secret, b12_takes_over_the_memory_it_is_given_instead_of_leaving_a_copy_behind) {
   Bytes bytes = to_bytes("thirty-two bytes of key material");
   const std::byte* at = bytes.data();
   const SecretBytes secret(std::move(bytes));

@@ -13,7 +13,7 @@ TEST(Escape, leaves_ordinary_text_of_any_script_alone) {
     EXPECT_EQ(escape(text), text);
 }
 
-TEST(Escape, disarms_terminal_control_sequences) {
+TEST(Escape, c16_disarms_terminal_control_sequences) {
   EXPECT_EQ(escape("\x1b[2J"), "\\x1b[2J");
   EXPECT_EQ(escape("a\r\nb\tc\x07"), "a\\x0d\\x0ab\\x09c\\x07");
   EXPECT_EQ(escape(std::string_view("nul\0", 4)), "nul\\x00");
@@ -23,7 +23,7 @@ TEST(Escape, disarms_terminal_control_sequences) {
             "\\xc2\\x9b31m");  // CSI as one C1 character
 }
 
-TEST(Escape, disarms_bidirectional_overrides) {
+TEST(Escape, c16_disarms_bidirectional_overrides) {
   for (const std::string_view mark :
        {"\u202a", "\u202e", "\u2066", "\u2069", "\u200e", "\u200f", "\u061c", "\ufeff"}) {
     const std::string out = escape("user" + std::string(mark) + "txt");
@@ -32,7 +32,7 @@ TEST(Escape, disarms_bidirectional_overrides) {
   }
 }
 
-TEST(Escape, disarms_invalid_utf8_byte_by_byte) {
+TEST(Escape, c16_disarms_invalid_utf8_byte_by_byte) {
   EXPECT_EQ(escape("\xff"), "\\xff");
   EXPECT_EQ(escape("\xc3("), "\\xc3(");
   EXPECT_EQ(escape("\xc0\xaf"), "\\xc0\\xaf");                    // overlong
@@ -41,7 +41,7 @@ TEST(Escape, disarms_invalid_utf8_byte_by_byte) {
   EXPECT_EQ(escape("\xe6\x97"), "\\xe6\\x97");                    // cut short
 }
 
-TEST(Escape, cuts_at_the_limit_and_says_so) {
+TEST(Escape, c16_cuts_at_the_limit_and_says_so) {
   EXPECT_EQ(escape("12345678", 8), "12345678");
   EXPECT_EQ(escape("123456789", 8), "12345678...");
   EXPECT_EQ(escape("1234567\x1b", 8), "1234567...");    // never half an escape

@@ -90,12 +90,12 @@ std::vector<Mpint> mpints_of_the_rfc() {
           {raw({0x80}), raw({0, 0, 0, 2, 0, 0x80})}};
 }
 
-TEST(Wire, writes_the_non_negative_mpints_of_the_rfc) {
+TEST(Wire, b2_writes_the_non_negative_mpints_of_the_rfc) {
   for (const Mpint& m : mpints_of_the_rfc())
     EXPECT_EQ(written([&](Writer& w) { w.mpint(m.magnitude); }), m.wire);
 }
 
-TEST(Wire, reads_the_non_negative_mpints_of_the_rfc_without_their_zero_byte) {
+TEST(Wire, b2_reads_the_non_negative_mpints_of_the_rfc_without_their_zero_byte) {
   for (const Mpint& m : mpints_of_the_rfc()) {
     Reader r(m.wire);
     EXPECT_EQ(to_bytes(r.mpint()), m.magnitude);
@@ -103,13 +103,13 @@ TEST(Wire, reads_the_non_negative_mpints_of_the_rfc_without_their_zero_byte) {
   }
 }
 
-TEST(Wire, strips_leading_zero_bytes_before_it_writes_an_mpint) {
+TEST(Wire, b2_strips_leading_zero_bytes_before_it_writes_an_mpint) {
   EXPECT_EQ(written([](Writer& w) { w.mpint(raw({0, 0, 0, 1})); }), raw({0, 0, 0, 1, 1}));
   EXPECT_EQ(written([](Writer& w) { w.mpint(raw({0, 0, 0xff})); }), raw({0, 0, 0, 2, 0, 0xff}));
   EXPECT_EQ(written([](Writer& w) { w.mpint(raw({0, 0, 0})); }), raw({0, 0, 0, 0}));
 }
 
-TEST(Wire, refuses_a_negative_mpint) {
+TEST(Wire, b2_refuses_a_negative_mpint) {
   // -1234 and -deadbeef, as the RFC prints them.
   for (const Bytes& in :
        {raw({0, 0, 0, 2, 0xed, 0xcc}), raw({0, 0, 0, 5, 0xff, 0x21, 0x52, 0x41, 0x11}),
@@ -120,7 +120,7 @@ TEST(Wire, refuses_a_negative_mpint) {
   }
 }
 
-TEST(Wire, refuses_an_mpint_with_a_leading_zero_byte_it_does_not_need) {
+TEST(Wire, b2_refuses_an_mpint_with_a_leading_zero_byte_it_does_not_need) {
   for (const Bytes& in :
        {raw({0, 0, 0, 1, 0}), raw({0, 0, 0, 2, 0, 0x7f}), raw({0, 0, 0, 3, 0, 0, 0x80})}) {
     Reader r(in);
@@ -129,7 +129,7 @@ TEST(Wire, refuses_an_mpint_with_a_leading_zero_byte_it_does_not_need) {
   }
 }
 
-TEST(Wire, reads_an_mpint_of_the_longest_modulus_and_no_longer) {
+TEST(Wire, b2_reads_an_mpint_of_the_longest_modulus_and_no_longer) {
   const Bytes fits = written([](Writer& w) { w.mpint(Bytes(2048, std::byte{0xff})); });
   Reader r(fits);
   EXPECT_THAT(r.mpint(), SizeIs(2048));
@@ -140,7 +140,7 @@ TEST(Wire, reads_an_mpint_of_the_longest_modulus_and_no_longer) {
   EXPECT_FALSE(refuses.ok());
 }
 
-TEST(Wire, mpints_of_every_length_survive_a_round_trip) {
+TEST(Wire, b2_mpints_of_every_length_survive_a_round_trip) {
   std::mt19937 random(1);
   for (std::size_t n = 1; n <= 600; ++n) {
     Bytes magnitude(n);
@@ -171,7 +171,7 @@ std::vector<std::string_view> names_in(const Bytes& in, bool& ok, std::size_t ma
   return names;
 }
 
-TEST(Wire, skips_empty_names_because_some_peers_end_a_list_with_a_comma) {
+TEST(Wire, c4_skips_empty_names_because_some_peers_end_a_list_with_a_comma) {
   bool ok = false;
   const Bytes in = written([](Writer& w) { w.string("a,,b,"); });
   EXPECT_THAT(names_in(in, ok), ElementsAre("a", "b"));
@@ -181,7 +181,7 @@ TEST(Wire, skips_empty_names_because_some_peers_end_a_list_with_a_comma) {
   EXPECT_TRUE(ok);
 }
 
-TEST(Wire, accepts_256_names_and_refuses_257) {
+TEST(Wire, c4_accepts_256_names_and_refuses_257) {
   bool ok = false;
   const std::vector<std::string> fit(256, "n"), over(257, "n");
   const Bytes in = written([&](Writer& w) { w.name_list(fit); });
@@ -194,14 +194,14 @@ TEST(Wire, accepts_256_names_and_refuses_257) {
   EXPECT_FALSE(ok);
 }
 
-TEST(Wire, thirty_thousand_names_are_refused) {
+TEST(Wire, c4_thirty_thousand_names_are_refused) {
   bool ok = true;
   const Bytes in = written([](Writer& w) { w.name_list(std::vector<std::string>(30'000, "x")); });
   EXPECT_THAT(names_in(in, ok), IsEmpty());
   EXPECT_FALSE(ok);
 }
 
-TEST(Wire, accepts_a_name_of_64_characters_and_refuses_65) {
+TEST(Wire, c4_accepts_a_name_of_64_characters_and_refuses_65) {
   bool ok = false;
   const Bytes fit = written([](Writer& w) { w.string(std::string(64, 'x')); });
   EXPECT_THAT(names_in(fit, ok), SizeIs(1));
@@ -222,7 +222,7 @@ TEST(Wire, refuses_names_outside_printable_ascii) {
   }
 }
 
-TEST(Wire, a_string_that_claims_more_than_is_there_fails_and_allocates_nothing) {
+TEST(Wire, c3_a_string_that_claims_more_than_is_there_fails_and_allocates_nothing) {
   for (const std::uint32_t claim : {5u, 0x7fffffffu, 0xfffffffeu, 0xffffffffu}) {
     const Bytes in = written([&](Writer& w) { w.u32(claim).bytes(raw({1, 2, 3, 4})); });
     Reader r(in);
@@ -262,7 +262,7 @@ TEST(Wire, reading_nothing_after_a_failure_does_not_heal_it) {
   EXPECT_FALSE(r.end());
 }
 
-TEST(Wire, every_truncation_of_a_message_fails) {
+TEST(Wire, c3_every_truncation_of_a_message_fails) {
   const Bytes whole = written([](Writer& w) {
     w.u8(90)
         .string("session")
@@ -285,7 +285,7 @@ TEST(Wire, every_truncation_of_a_message_fails) {
 }
 
 // What the Reader hands out must lie inside the input, whatever the input is.
-TEST(Wire, a_million_random_buffers_never_lead_outside_themselves) {
+TEST(Wire, c3_a_million_random_buffers_never_lead_outside_themselves) {
   std::mt19937 random(42);
   std::array<std::byte, 48> store;
   std::size_t well_read = 0;

@@ -67,7 +67,7 @@ TEST(Frame, takes_one_frame_at_a_time_and_says_how_much_it_used) {
   EXPECT_EQ(as_text(**frame), "two");
 }
 
-TEST(Frame, refuses_a_claim_of_4_gib_before_any_memory_is_taken) {
+TEST(Frame, c3_refuses_a_claim_of_4_gib_before_any_memory_is_taken) {
   FrameReader reader;
   std::size_t used = 0;
   const Bytes claim(4, std::byte{0xff});

@@ -50,7 +50,7 @@ TEST(OpenInfo, comes_back_as_it_was) {
   EXPECT_EQ(back->first, info.first);
 }
 
-TEST(OpenInfo, does_not_decode_when_cut_anywhere_or_with_a_byte_more) {
+TEST(OpenInfo, c3_does_not_decode_when_cut_anywhere_or_with_a_byte_more) {
   const Bytes whole = *sample().encode();
   for (std::size_t n = 0; n < whole.size(); ++n) {
     EXPECT_FALSE(OpenInfo::decode(ByteView(whole).first(n))) << n;
@@ -91,7 +91,7 @@ TEST(OpenInfo, keeps_every_limit_in_both_directions) {
   EXPECT_TRUE(info.encode().error().is(Errc::header_too_large));
 }
 
-TEST(OpenInfo, a_count_of_headers_that_cannot_fit_is_refused) {
+TEST(OpenInfo, c3_a_count_of_headers_that_cannot_fit_is_refused) {
   Bytes bytes = *sample().encode();
   for (std::size_t i = 17; i < 21; ++i) bytes[i] = std::byte{0xff};
   EXPECT_FALSE(OpenInfo::decode(bytes));

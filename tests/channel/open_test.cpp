@@ -150,7 +150,7 @@ TEST(Open, two_hundred_at_once_from_each_side_all_find_their_own) {
   }
 }
 
-TEST(Open, beyond_max_channels_is_a_limit_here_and_a_refusal_there) {
+TEST(Open, c9_beyond_max_channels_is_a_limit_here_and_a_refusal_there) {
   Limits wide, narrow;
   narrow.max_channels = 3;
   MultiplexerPair pair(wide, narrow);
@@ -163,7 +163,7 @@ TEST(Open, beyond_max_channels_is_a_limit_here_and_a_refusal_there) {
   EXPECT_TRUE(pair.b.mux.open("session", {}, pair.now).error().is(Errc::limit));
 }
 
-TEST(Open, beyond_max_unaccepted_is_refused_until_one_is_answered) {
+TEST(Open, c9_beyond_max_unaccepted_is_refused_until_one_is_answered) {
   Limits limits;
   limits.max_unaccepted = 2;
   MultiplexerPair pair(limits);
@@ -221,7 +221,7 @@ TEST(Open, confirmed_by_software_that_sends_no_headers_works) {
   EXPECT_TRUE(raw.side.next<Opened>());
 }
 
-TEST(Open, numbers_rest_before_they_are_used_again) {
+TEST(Open, c9_numbers_rest_before_they_are_used_again) {
   MultiplexerPair pair;
   std::set<ChannelId> seen;
   const auto first = pair.open(), second = pair.open();
@@ -232,7 +232,7 @@ TEST(Open, numbers_rest_before_they_are_used_again) {
   EXPECT_EQ(pair.open().at_a, first.at_a) << "the one that was freed first";
 }
 
-TEST(Open, a_hundred_thousand_of_an_unknown_type_leave_nothing_behind) {
+TEST(Open, c9_a_hundred_thousand_of_an_unknown_type_leave_nothing_behind) {
   Raw raw;
   for (int i = 0; i < 100'000; ++i) {
     ASSERT_TRUE(raw.side.mux.handle_payload(

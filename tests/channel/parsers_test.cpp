@@ -23,7 +23,7 @@ Bytes random_bytes(std::mt19937_64& random, std::size_t most) {
   return out;
 }
 
-TEST(Parsers, of_metadata_take_random_buffers) {
+TEST(Parsers, c3_of_metadata_take_random_buffers) {
   std::mt19937_64 random(1);
   int decoded = 0;
   for (int i = 0; i < kBuffers; ++i) {
@@ -38,7 +38,7 @@ TEST(Parsers, of_metadata_take_random_buffers) {
   EXPECT_LT(decoded, kBuffers);
 }
 
-TEST(Parsers, of_frames_take_random_buffers) {
+TEST(Parsers, c3_of_frames_take_random_buffers) {
   std::mt19937_64 random(2);
   for (int i = 0; i < kBuffers; ++i) {
     FrameReader reader(1000);
@@ -58,7 +58,7 @@ TEST(Parsers, of_frames_take_random_buffers) {
   }
 }
 
-TEST(Parsers, of_messages_take_random_payloads) {
+TEST(Parsers, c3_of_messages_take_random_payloads) {
   std::mt19937_64 random(3);
   for (int i = 0; i < kBuffers; ++i) {
     Raw raw;
@@ -79,7 +79,7 @@ TEST(Parsers, of_messages_take_random_payloads) {
   }
 }
 
-TEST(Parsers, of_messages_take_good_ones_with_a_few_bytes_changed) {
+TEST(Parsers, c3_of_messages_take_good_ones_with_a_few_bytes_changed) {
   std::mt19937_64 random(4);
   OpenInfo info{.service = "s", .headers = {{"k", "v"}}};
   info.first = to_bytes("first");

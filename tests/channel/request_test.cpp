@@ -75,7 +75,7 @@ TEST(Requests, what_is_known_at_once_waits_for_what_the_application_still_owes) 
   EXPECT_EQ(raw.sent(), kNo);
 }
 
-TEST(Requests, beyond_max_pending_are_refused_in_order_and_memory_stays) {
+TEST(Requests, c7_beyond_max_pending_are_refused_in_order_and_memory_stays) {
   Limits limits;
   limits.max_pending_requests = 3;
   RawChannel raw(limits);
@@ -90,7 +90,7 @@ TEST(Requests, beyond_max_pending_are_refused_in_order_and_memory_stays) {
   EXPECT_EQ(raw.side.all<Request>().size(), 4u);
 }
 
-TEST(Requests, answers_that_alternate_cost_bounded_memory_too) {
+TEST(Requests, c7_answers_that_alternate_cost_bounded_memory_too) {
   Limits limits;
   limits.max_pending_requests = 2;
   RawChannel raw(limits);
@@ -174,7 +174,7 @@ TEST(GlobalRequests, are_answered_in_order_with_their_payloads) {
   EXPECT_EQ(as_text(two->payload), "not now");
 }
 
-TEST(GlobalRequests, are_bounded_in_both_directions) {
+TEST(GlobalRequests, c7_are_bounded_in_both_directions) {
   Limits limits;
   limits.max_pending_requests = 4;
   MultiplexerPair pair(limits, Limits{});
@@ -192,7 +192,7 @@ TEST(GlobalRequests, are_bounded_in_both_directions) {
 }
 
 // C14: requests that are understood here, with bodies of every wrong size.
-TEST(Requests, that_are_ours_but_malformed_are_refused_and_change_nothing) {
+TEST(Requests, c14_that_are_ours_but_malformed_are_refused_and_change_nothing) {
   for (const std::string_view type :
        {kTrailersRequest, kCloseRequest, kResetRequest, kStopRequest, kExitStatus, kExitSignal}) {
     RawChannel raw;
@@ -212,7 +212,7 @@ TEST(Requests, that_are_ours_but_malformed_are_refused_and_change_nothing) {
   }
 }
 
-TEST(Requests, an_exit_signal_is_a_status) {
+TEST(Requests, c14_an_exit_signal_is_a_status) {
   RawChannel raw({}, "session");
   Bytes body;
   wire::Writer(body)

@@ -93,7 +93,7 @@ TEST(Rules, every_message_in_every_state_does_what_the_table_says) {
   }
 }
 
-TEST(Rules, every_channel_message_with_a_byte_missing_is_a_violation) {
+TEST(Rules, c3_every_channel_message_with_a_byte_missing_is_a_violation) {
   for (int number = 91; number <= 100; ++number) {
     const bool before_open = number <= 92;
     const Standing standing = before_open ? Standing::opening : Standing::open;
@@ -127,7 +127,7 @@ TEST(Rules, an_empty_message_is_a_violation_and_unknown_numbers_are_counted) {
 }
 
 // C7
-TEST(Rules, floods_of_questions_show_in_owed_bytes_so_that_the_driver_can_stop_reading) {
+TEST(Rules, c7_floods_of_questions_show_in_owed_bytes_so_that_the_driver_can_stop_reading) {
   At at(Standing::open);
   for (int i = 0; i < 1000; ++i) {
     ASSERT_TRUE(at.side.mux.handle_payload(Msg(80).str("keepalive@openssh.com").u8(1), at.now));
@@ -136,7 +136,7 @@ TEST(Rules, floods_of_questions_show_in_owed_bytes_so_that_the_driver_can_stop_r
 }
 
 // C8
-TEST(Rules, replies_nobody_asked_for_are_dropped_and_never_match_a_later_request) {
+TEST(Rules, c8_replies_nobody_asked_for_are_dropped_and_never_match_a_later_request) {
   At at(Standing::open);
   for (int i = 0; i < 25'000; ++i) {
     ASSERT_TRUE(at.feed(Msg(81).str("x")));
@@ -155,7 +155,7 @@ TEST(Rules, replies_nobody_asked_for_are_dropped_and_never_match_a_later_request
   EXPECT_FALSE(at.side.next<GlobalReply>()->ok);
 }
 
-TEST(Rules, a_channel_number_that_was_never_given_out_is_a_violation) {
+TEST(Rules, c8_a_channel_number_that_was_never_given_out_is_a_violation) {
   for (int number = 91; number <= 100; ++number) {
     for (const std::uint32_t unknown : {1u, 1024u, 0x7fffffffu, 0xffffffffu}) {
       At at(Standing::open);
@@ -165,7 +165,7 @@ TEST(Rules, a_channel_number_that_was_never_given_out_is_a_violation) {
 }
 
 // C9
-TEST(Rules, one_channel_more_than_the_limit_is_refused_with_reason_4) {
+TEST(Rules, c9_one_channel_more_than_the_limit_is_refused_with_reason_4) {
   Raw raw;
   for (std::uint32_t i = 0; i <= 1024; ++i) {
     raw.forget_sent();
@@ -181,7 +181,7 @@ TEST(Rules, one_channel_more_than_the_limit_is_refused_with_reason_4) {
 }
 
 // C10
-TEST(Rules, a_window_over_2_to_the_32_is_a_violation_and_adjusts_of_0_are_fine) {
+TEST(Rules, c10_a_window_over_2_to_the_32_is_a_violation_and_adjusts_of_0_are_fine) {
   At at(Standing::open);  // with 1 MiB
   EXPECT_TRUE(at.feed(Msg(93).id(at.id).u32(0)));
   EXPECT_TRUE(at.feed(Msg(93).id(at.id).u32(0xffffffff - (1 << 20))));
@@ -189,13 +189,13 @@ TEST(Rules, a_window_over_2_to_the_32_is_a_violation_and_adjusts_of_0_are_fine) 
   EXPECT_FALSE(at.feed(Msg(93).id(at.id).u32(1)));
 }
 
-TEST(Rules, an_adjust_after_our_close_is_ignored_whatever_it_says) {
+TEST(Rules, c10_an_adjust_after_our_close_is_ignored_whatever_it_says) {
   At at(Standing::closing);
   EXPECT_TRUE(at.feed(Msg(93).id(at.id).u32(0xffffffff)));
   EXPECT_TRUE(at.feed(Msg(93).id(at.id).u32(0xffffffff)));
 }
 
-TEST(Rules, data_to_the_last_byte_of_the_window_is_fine_and_one_more_is_not) {
+TEST(Rules, c10_data_to_the_last_byte_of_the_window_is_fine_and_one_more_is_not) {
   for (const int over : {94, 95}) {
     At at(Standing::open);  // a window of 1000, shared by both lanes
     EXPECT_TRUE(at.feed(Msg(94).id(at.id).str(std::string(500, 'x'))));
@@ -208,7 +208,7 @@ TEST(Rules, data_to_the_last_byte_of_the_window_is_fine_and_one_more_is_not) {
   }
 }
 
-TEST(Rules, a_data_message_over_our_packet_size_is_a_violation) {
+TEST(Rules, c10_a_data_message_over_our_packet_size_is_a_violation) {
   EXPECT_TRUE(At(Standing::open).side.mux.is_open(ChannelId{0}));
   At exact(Standing::open);
   EXPECT_TRUE(exact.feed(Msg(94).id(exact.id).str(std::string(600, 'x'))));
@@ -216,7 +216,7 @@ TEST(Rules, a_data_message_over_our_packet_size_is_a_violation) {
   EXPECT_FALSE(over.feed(Msg(94).id(over.id).str(std::string(601, 'x'))));
 }
 
-TEST(Rules, empty_data_costs_nothing_but_not_without_end) {
+TEST(Rules, c10_empty_data_costs_nothing_but_not_without_end) {
   At at(Standing::open);
   Result<void> last;
   int sent = 0;
@@ -233,7 +233,7 @@ TEST(Rules, empty_data_costs_nothing_but_not_without_end) {
 }
 
 // C11
-TEST(Rules, a_packet_size_too_small_to_work_with_is_refused_and_giants_are_clamped) {
+TEST(Rules, c11_a_packet_size_too_small_to_work_with_is_refused_and_giants_are_clamped) {
   for (const std::uint32_t size : {0u, 1u, 8u, 9u, 255u}) {
     Raw raw;
     ASSERT_TRUE(raw.feed(Msg(90).str("x").u32(5).u32(1000).u32(size)));
@@ -257,7 +257,7 @@ TEST(Rules, a_packet_size_too_small_to_work_with_is_refused_and_giants_are_clamp
 }
 
 // C12
-TEST(Rules, data_after_an_end_is_a_violation_and_after_our_close_it_is_discarded) {
+TEST(Rules, c12_data_after_an_end_is_a_violation_and_after_our_close_it_is_discarded) {
   for (const int number : {94, 95}) {
     At ended(Standing::ended);
     EXPECT_FALSE(ended.feed(well_formed(number, ended.id)));
@@ -270,7 +270,7 @@ TEST(Rules, data_after_an_end_is_a_violation_and_after_our_close_it_is_discarded
   }
 }
 
-TEST(Rules, after_our_close_nothing_more_is_sent_whatever_comes) {
+TEST(Rules, c12_after_our_close_nothing_more_is_sent_whatever_comes) {
   At at(Standing::closing);
   EXPECT_TRUE(at.feed(Msg(98).id(at.id).str("q").u8(1)));
   EXPECT_TRUE(at.feed(Msg(98).id(at.id).str("exit-status").u8(1).u32(0)));
@@ -283,7 +283,7 @@ TEST(Rules, after_our_close_nothing_more_is_sent_whatever_comes) {
 }
 
 // C13
-TEST(Rules, a_gibibyte_of_an_extended_code_that_nobody_reads_does_not_stop_the_channel) {
+TEST(Rules, c13_a_gibibyte_of_an_extended_code_that_nobody_reads_does_not_stop_the_channel) {
   Limits limits;
   At at(Standing::open, limits);
   std::uint64_t window = limits.initial_window, sent = 0;
@@ -343,7 +343,7 @@ TEST(Rules, an_unread_error_lane_larger_than_the_window_does_not_stall_either) {
 }
 
 // C15
-TEST(Rules, sizes_over_4_gib_are_cut_not_wrapped) {
+TEST(Rules, c15_sizes_over_4_gib_are_cut_not_wrapped) {
   At at(Standing::open);
   at.side.port.blocked = true;
   // The view claims more than 2^32 bytes; only what the buffer takes is looked at.
@@ -354,7 +354,7 @@ TEST(Rules, sizes_over_4_gib_are_cut_not_wrapped) {
 }
 
 // C16
-TEST(Rules, what_the_other_side_says_about_a_refusal_is_cut) {
+TEST(Rules, c16_what_the_other_side_says_about_a_refusal_is_cut) {
   At at(Standing::opening);
   ASSERT_TRUE(at.feed(Msg(92).id(at.id).u32(1).str(std::string(100'000, 'x')).str("")));
   EXPECT_EQ(at.side.next<OpenFailed>()->description.size(), 1024u);

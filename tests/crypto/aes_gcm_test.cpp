@@ -138,7 +138,7 @@ TEST(AesGcmDifferential, all_seal_alike_and_open_each_others_packets_whatever_th
     }
 }
 
-TEST(AesGcmDifferential, every_changed_bit_and_every_cut_is_refused_and_wiped) {
+TEST(AesGcmDifferential, b8_every_changed_bit_and_every_cut_is_refused_and_wiped) {
   for (const std::string_view name : kGcmNames)
     for (const AesGcm by : all_aes_gcm()) {
       const Suite suite = gcm(name, by);

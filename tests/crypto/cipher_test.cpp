@@ -153,7 +153,7 @@ Result<Bytes> receive(Opener& opener, std::uint32_t sequence, Bytes packet) {
   return packet;
 }
 
-TEST(Cipher, a_changed_byte_anywhere_is_refused_and_nothing_is_handed_on) {
+TEST(Cipher, b8_a_changed_byte_anywhere_is_refused_and_nothing_is_handed_on) {
   for (const Suite& suite : all_suites()) {
     SCOPED_TRACE(suite.name());
     std::mt19937 generator(11);

@@ -114,7 +114,7 @@ TEST(AesGcm, agrees_with_the_vectors_of_the_gcm_submission) {
   }
 }
 
-TEST(AesGcm, the_counter_wraps_without_touching_the_fixed_part) {
+TEST(AesGcm, b9_the_counter_wraps_without_touching_the_fixed_part) {
   const std::string key = "000102030405060708090a0b0c0d0e0f";
   const CipherInfo& cipher = *find_cipher("aes128-gcm@openssh.com");
   std::mt19937 generator(1);
@@ -184,7 +184,7 @@ TEST(ChaCha20Poly1305, the_length_has_a_key_of_its_own) {
   EXPECT_TRUE(std::equal(a.begin() + 4, a.begin() + 28, b.begin() + 4));
 }
 
-TEST(ChaCha20Poly1305, refuses_to_use_a_nonce_twice) {
+TEST(ChaCha20Poly1305, b9_refuses_to_use_a_nonce_twice) {
   const Suite suite{find_cipher("chacha20-poly1305@openssh.com"), nullptr};
   std::mt19937 generator(1);
   const Bytes clear = clear_packet(generator, 24);
@@ -250,7 +250,7 @@ TEST(AesCtr, encrypt_then_mac_leaves_the_length_in_clear_and_covers_the_cipherte
             hex_encode(hmac(Hash::sha512, keys.mac_key.view(), numbered).value()));
 }
 
-TEST(PacketBudget, a_sealer_stops_at_its_last_packet) {
+TEST(PacketBudget, b9_a_sealer_stops_at_its_last_packet) {
   std::mt19937 generator(4);
   const Bytes clear = clear_packet(generator, 28);
   const Algorithms& known = algorithms();

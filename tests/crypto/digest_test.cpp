@@ -95,7 +95,7 @@ TEST(Hmac, takes_an_empty_key_and_empty_data) {
             "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
 }
 
-TEST(EqualConstantTime, compares_length_and_content) {
+TEST(EqualConstantTime, b8_compares_length_and_content) {
   EXPECT_TRUE(equal_constant_time(as_bytes("same"), as_bytes("same")));
   EXPECT_TRUE(equal_constant_time({}, {}));
   EXPECT_FALSE(equal_constant_time(as_bytes("same"), as_bytes("samf")));

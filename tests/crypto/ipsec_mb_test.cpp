@@ -116,7 +116,7 @@ IpsecMbGcmFunctions functions_without_effect() {
       [](const gcm_key_data*, gcm_context_data*, std::uint8_t*, std::uint64_t) {}};
 }
 
-TEST_F(IpsecMbTest, a_call_without_effect_is_an_error_and_leaves_nothing_in_clear) {
+TEST_F(IpsecMbTest, b7_a_call_without_effect_is_an_error_and_leaves_nothing_in_clear) {
   std::mt19937 generator(31);
   const Bytes key(16), iv(kGcmNonceSize);
   const Bytes clear = clear_packet(generator, 44);

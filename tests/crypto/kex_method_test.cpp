@@ -89,7 +89,7 @@ void expect_refused(std::string_view name, ByteView value) {
   EXPECT_TRUE(fails_with(answered, Errc::key_exchange)) << answered.error().message();
 }
 
-TEST(X25519Kex, refuses_small_order_points_and_wrong_lengths) {
+TEST(X25519Kex, b1_refuses_small_order_points_and_wrong_lengths) {
   const std::string_view small_order[] = {
       "0000000000000000000000000000000000000000000000000000000000000000",
       "0100000000000000000000000000000000000000000000000000000000000000",
@@ -121,7 +121,7 @@ TEST(X25519, agrees_with_rfc_7748) {  // section 6.1
   EXPECT_EQ(hex_encode(bob.agree(alice.public_value()).value().view()), shared);
 }
 
-TEST(EcdhKex, refuses_every_point_that_is_not_plain_and_on_the_curve) {
+TEST(EcdhKex, b1_refuses_every_point_that_is_not_plain_and_on_the_curve) {
   const struct {
     std::string_view name, other;
     std::size_t field;
@@ -171,7 +171,7 @@ bool hybrid_is_there_or_refused() {
   return offered;
 }
 
-TEST(HybridKex, refuses_blobs_of_wrong_length_and_a_bad_classical_half) {
+TEST(HybridKex, b3_refuses_blobs_of_wrong_length_and_a_bad_classical_half) {
   if (!hybrid_is_there_or_refused()) return;
   const std::string_view name = kex_names().front();
   const auto client = method(name);
@@ -206,7 +206,7 @@ TEST(HybridKex, refuses_blobs_of_wrong_length_and_a_bad_classical_half) {
   EXPECT_TRUE(fails_with(as_client(zero_half), Errc::key_exchange));
 }
 
-TEST(HybridKex, a_changed_ciphertext_gives_another_secret_and_no_error) {
+TEST(HybridKex, b3_a_changed_ciphertext_gives_another_secret_and_no_error) {
   if (!hybrid_is_there_or_refused()) return;
   const auto client = method(kex_names().front()), server = method(kex_names().front());
   KexMethod::Response response = server->respond(client->init().value()).value();
@@ -216,7 +216,7 @@ TEST(HybridKex, a_changed_ciphertext_gives_another_secret_and_no_error) {
   EXPECT_NE(to_bytes(secret.view()), to_bytes(response.shared_secret.view()));
 }
 
-TEST(SharedSecret, is_an_mpint_in_its_shortest_form) {
+TEST(SharedSecret, b2_is_an_mpint_in_its_shortest_form) {
   EXPECT_EQ(hex_encode(secret_mpint(hex("00000102")).view()), "000000020102");
   EXPECT_EQ(hex_encode(secret_mpint(hex("008102")).view()), "00000003008102");
   EXPECT_EQ(hex_encode(secret_mpint(hex("7f")).view()), "000000017f");
@@ -224,7 +224,7 @@ TEST(SharedSecret, is_an_mpint_in_its_shortest_form) {
   EXPECT_EQ(hex_encode(secret_string(hex("000081")).view()), "00000003000081");
 }
 
-TEST(SharedSecret, secrets_with_leading_zero_bytes_and_with_high_bits_agree) {
+TEST(SharedSecret, b2_secrets_with_leading_zero_bytes_and_with_high_bits_agree) {
   int shortened = 0, padded = 0;
   // One secret in 512 is short: after 20000 the chance to have met none is less than 10^-16.
   for (int i = 0; i < 20000 && (shortened == 0 || padded == 0); ++i) {

@@ -135,7 +135,7 @@ TEST(KeyFile, refuses_a_comment_over_its_limit) {
   EXPECT_TRUE(fails_with(key.to_text(std::string(kMaxComment + 1, 'c')), Errc::usage));
 }
 
-TEST(KeyFile, refuses_text_over_64_kib) {
+TEST(KeyFile, c21_refuses_text_over_64_kib) {
   std::string text = text_of(PrivateKey::generate().value());
   text.resize(kMaxKeyText, '\n');
   EXPECT_TRUE(PrivateKey::from_text(text));
@@ -353,7 +353,7 @@ TEST(KeyFile, refuses_rsa_numbers_that_cannot_be_a_key) {
   EXPECT_TRUE(refused(f));
 }
 
-TEST(KeyFile, a_damaged_private_exponent_never_gives_a_signature_out) {
+TEST(KeyFile, b6_a_damaged_private_exponent_never_gives_a_signature_out) {
   RsaFields f = rsa_fields();
   f.d[f.d.size() / 2] ^= std::byte{1};
   const PrivateKey key = PrivateKey::from_text(f.text()).value();

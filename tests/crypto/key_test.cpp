@@ -83,7 +83,7 @@ TEST(Key, no_changed_or_cut_signature_verifies) {
   }
 }
 
-TEST(Key, an_algorithm_of_another_type_or_hash_is_refused) {
+TEST(Key, a12_an_algorithm_of_another_type_or_hash_is_refused) {
   const Bytes data = to_bytes("data");
   for (const KeyType type : kTypes)
     for (const std::string_view algorithm :
@@ -158,7 +158,7 @@ TEST(Key, the_longest_line_is_16_kib) {
   EXPECT_TRUE(fails_with(PublicKey::from_text(line + 'x'), Errc::bad_key));
 }
 
-TEST(Key, refuses_every_cut_or_lengthened_blob) {
+TEST(Key, c3_refuses_every_cut_or_lengthened_blob) {
   for (const KeyType type : kTypes) {
     const ByteView blob = key_of(type).public_key().blob();
     for (std::size_t n = 0; n < blob.size(); ++n)
@@ -177,7 +177,7 @@ Bytes blob_of(std::string_view name, std::initializer_list<ByteView> strings) {
   return out;
 }
 
-TEST(Key, refuses_ed25519_keys_of_small_order_and_second_spellings) {
+TEST(Key, b5_refuses_ed25519_keys_of_small_order_and_second_spellings) {
   for (const std::string_view point :
        {"0100000000000000000000000000000000000000000000000000000000000000",
         "0100000000000000000000000000000000000000000000000000000000000080",
@@ -201,7 +201,7 @@ TEST(Key, refuses_ed25519_keys_of_small_order_and_second_spellings) {
     EXPECT_FALSE(PublicKey::from_blob(blob_of("ssh-ed25519", {test::repeat(9, size)})));
 }
 
-TEST(Key, refuses_an_ed25519_signature_whose_scalar_is_not_reduced) {
+TEST(Key, b5_refuses_an_ed25519_signature_whose_scalar_is_not_reduced) {
   const PrivateKey& key = key_of(KeyType::ed25519);
   const Bytes data = to_bytes("data");
   Bytes signature = key.sign("ssh-ed25519", data).value();
@@ -217,7 +217,7 @@ TEST(Key, refuses_an_ed25519_signature_whose_scalar_is_not_reduced) {
   EXPECT_TRUE(fails_with(key.public_key().verify("ssh-ed25519", data, signature), Errc::bad_key));
 }
 
-TEST(Key, refuses_ecdsa_points_that_are_not_plain_and_on_the_curve) {
+TEST(Key, b5_refuses_ecdsa_points_that_are_not_plain_and_on_the_curve) {
   for (const KeyType type : {KeyType::ecdsa_p256, KeyType::ecdsa_p384, KeyType::ecdsa_p521}) {
     const Curve& curve = *curve_of(type);
     const std::string_view name = key_type_name(type);
@@ -245,7 +245,7 @@ TEST(Key, refuses_ecdsa_points_that_are_not_plain_and_on_the_curve) {
   }
 }
 
-TEST(Key, refuses_ecdsa_signatures_out_of_range_and_in_second_spellings) {
+TEST(Key, b5_refuses_ecdsa_signatures_out_of_range_and_in_second_spellings) {
   const PublicKey& key = key_of(KeyType::ecdsa_p256).public_key();
   const Bytes data = to_bytes("data");
   const Bytes order = hex("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551");
@@ -291,7 +291,7 @@ Bytes modulus_of_bits(std::size_t bits) {
   return n;
 }
 
-TEST(Key, takes_rsa_keys_of_2048_to_16384_bits_with_a_small_odd_exponent) {
+TEST(Key, b4_takes_rsa_keys_of_2048_to_16384_bits_with_a_small_odd_exponent) {
   const Bytes e = hex("010001");
   const auto taken = [](ByteView exponent, ByteView n) {
     return PublicKey::from_blob(rsa_blob(exponent, n)).has_value();
@@ -310,7 +310,7 @@ TEST(Key, takes_rsa_keys_of_2048_to_16384_bits_with_a_small_odd_exponent) {
   EXPECT_FALSE(taken(e, even));
 }
 
-TEST(Key, refuses_rsa_numbers_that_are_negative_or_not_minimal) {
+TEST(Key, b4_refuses_rsa_numbers_that_are_negative_or_not_minimal) {
   const Bytes n = modulus_of_bits(2048);
   for (const bool negative : {true, false}) {
     Bytes blob;
@@ -323,7 +323,7 @@ TEST(Key, refuses_rsa_numbers_that_are_negative_or_not_minimal) {
   }
 }
 
-TEST(Key, takes_an_rsa_signature_without_its_leading_zero_bytes_and_no_longer_one) {
+TEST(Key, b4_takes_an_rsa_signature_without_its_leading_zero_bytes_and_no_longer_one) {
   const PrivateKey& key = key_of(KeyType::rsa);
   for (unsigned i = 0; i < 4000; ++i) {
     const Bytes data = to_bytes(std::to_string(i));
@@ -352,12 +352,12 @@ TEST(Key, refuses_types_that_ssh_or_we_do_not_use) {
         fails_with(PublicKey::from_blob(blob_of(name, {test::repeat(7, 32)})), Errc::bad_key));
 }
 
-TEST(Key, generates_rsa_keys_in_bounds_only) {
+TEST(Key, b4_generates_rsa_keys_in_bounds_only) {
   for (const unsigned bits : {0u, 1024u, 2047u, 16385u})
     EXPECT_TRUE(fails_with(PrivateKey::generate(KeyType::rsa, bits), Errc::usage));
 }
 
-TEST(Key, random_blobs_never_pass_for_keys) {
+TEST(Key, c3_random_blobs_never_pass_for_keys) {
   std::mt19937 generator(1);
   for (int i = 0; i < 20000; ++i) {
     const Bytes blob = test::some_bytes(generator, generator() % 200);

@@ -84,7 +84,7 @@ TEST_F(FileTest, says_that_a_file_is_missing) {
   EXPECT_FALSE(read_file(symlink_to(folder / "none")));
 }
 
-TEST_F(FileTest, refuses_to_read_what_is_no_regular_file) {
+TEST_F(FileTest, c21_refuses_to_read_what_is_no_regular_file) {
   EXPECT_TRUE(read_file(fifo()).error().is(Errc::bad_file)) << "and it must not wait for a writer";
   EXPECT_TRUE(read_file(folder.path()).error().is(Errc::bad_file));
   EXPECT_TRUE(read_file("/dev/zero").error().is(Errc::bad_file));
@@ -102,7 +102,7 @@ TEST_F(FileTest, reads_a_private_file) {
   EXPECT_TRUE(read_private_file(symlink_to(path)));
 }
 
-TEST_F(FileTest, refuses_a_private_file_that_others_may_read_and_says_how_to_mend_it) {
+TEST_F(FileTest, c21_refuses_a_private_file_that_others_may_read_and_says_how_to_mend_it) {
   for (const mode_t mode : {0640, 0604, 0620, 0602, 0610, 0601, 0644, 0777}) {
     const std::string path = put("key", "secret", mode);
     const auto result = read_private_file(path);
@@ -112,7 +112,7 @@ TEST_F(FileTest, refuses_a_private_file_that_others_may_read_and_says_how_to_men
   }
 }
 
-TEST_F(FileTest, refuses_a_private_file_of_another_user) {
+TEST_F(FileTest, c21_refuses_a_private_file_of_another_user) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can give files away";
   const std::string path = put("key", "secret");
   ASSERT_EQ(::chown(path.c_str(), 12345, 0), 0);
@@ -121,20 +121,20 @@ TEST_F(FileTest, refuses_a_private_file_of_another_user) {
   EXPECT_TRUE(result.error().is(Errc::bad_file));
 }
 
-TEST_F(FileTest, refuses_a_private_file_of_more_than_64_kib) {
+TEST_F(FileTest, c21_refuses_a_private_file_of_more_than_64_kib) {
   EXPECT_EQ(read_private_file(put("key", std::string(64 * 1024, 'x')))->size(), 64u * 1024);
   EXPECT_TRUE(
       read_private_file(put("key", std::string(64 * 1024 + 1, 'x'))).error().is(Errc::bad_file));
 }
 
-TEST_F(FileTest, refuses_a_private_file_that_is_no_regular_file) {
+TEST_F(FileTest, c21_refuses_a_private_file_that_is_no_regular_file) {
   EXPECT_TRUE(read_private_file(fifo()).error().is(Errc::bad_file));
   EXPECT_TRUE(read_private_file(folder.path()).error().is(Errc::bad_file));
 }
 
 // --- creating ---
 
-TEST_F(FileTest, creates_a_file_of_the_mode_asked_for) {
+TEST_F(FileTest, c21_creates_a_file_of_the_mode_asked_for) {
   const mode_t before = ::umask(0077);
   EXPECT_TRUE(create_file(folder / "public", as_bytes("text"), 0644));
   ::umask(0);
@@ -156,7 +156,7 @@ TEST_F(FileTest, makes_missing_folders_for_their_owner_only) {
   EXPECT_EQ(mode_of(folder / "d"), 0700u);
 }
 
-TEST_F(FileTest, never_overwrites_when_it_creates) {
+TEST_F(FileTest, c21_never_overwrites_when_it_creates) {
   for (const std::string& path : {put("file", "old"), fifo(), symlink_to(folder / "nowhere")}) {
     const auto result = create_file(path, as_bytes("new"), 0600);
     ASSERT_FALSE(result) << path;

@@ -116,7 +116,7 @@ TEST(Endpoint, agrees_with_the_system_about_ipv6_addresses) {
   EXPECT_GT(valid, 100) << "the sample has to have both kinds";
 }
 
-TEST(Endpoint, refuses_hosts_that_a_program_could_take_for_an_option_or_a_pattern) {
+TEST(Endpoint, c23_refuses_hosts_that_a_program_could_take_for_an_option_or_a_pattern) {
   expect_refused("tcp://-oProxyCommand=x:22", "begin with '-'");
   for (const char* host :
        {"`id`", "a b", "a,b", "user@h", "h/p", "a;b", "$(x)", "h?", "\x1b[2J", "h\n",
@@ -177,7 +177,7 @@ TEST(Endpoint, refuses_every_other_scheme) {
     expect_refused(text, "begins with none of");
 }
 
-TEST(Endpoint, never_repeats_unprintable_or_endless_text_in_its_problem) {
+TEST(Endpoint, c16_never_repeats_unprintable_or_endless_text_in_its_problem) {
   const std::string message = Endpoint("tcp://\x1b[2J:22").check().error().message();
   EXPECT_EQ(message.find('\x1b'), std::string::npos);
   EXPECT_THAT(message, HasSubstr("\\x1b"));

@@ -53,7 +53,7 @@ TEST(Identity, is_made_on_first_use_and_the_same_ever_after) {
   EXPECT_THAT(folder.names("sub/folder"), UnorderedElementsAre("id", "id.pub"));
 }
 
-TEST(Identity, has_its_modes_whatever_the_umask) {
+TEST(Identity, c21_has_its_modes_whatever_the_umask) {
   Folder folder;
   const mode_t before = ::umask(0);
   ASSERT_TRUE(load_or_create_identity(folder.path("open")));
@@ -89,7 +89,7 @@ TEST(Identity, is_one_when_many_make_it_at_once) {
   }
 }
 
-TEST(Identity, is_read_only_from_files_that_nobody_else_can_read) {
+TEST(Identity, c21_is_read_only_from_files_that_nobody_else_can_read) {
   Folder folder;
   const std::string path = folder.path("id");
   ASSERT_TRUE(load_or_create_identity(path));
@@ -105,7 +105,7 @@ TEST(Identity, is_read_only_from_files_that_nobody_else_can_read) {
   }
 }
 
-TEST(Identity, is_read_only_from_regular_files_of_a_key_s_size) {
+TEST(Identity, c21_is_read_only_from_regular_files_of_a_key_s_size) {
   Folder folder;
   ASSERT_EQ(::mkfifo(folder.path("fifo").c_str(), 0600), 0);
   expect_unreadable(folder.path("fifo"));
@@ -120,7 +120,7 @@ TEST(Identity, is_read_only_from_regular_files_of_a_key_s_size) {
   EXPECT_EQ(io::read_file(folder.path("text")).value(), "hello\n") << "never overwritten";
 }
 
-TEST(Identity, is_not_made_through_a_link_that_leads_nowhere) {
+TEST(Identity, c21_is_not_made_through_a_link_that_leads_nowhere) {
   Folder folder;
   std::filesystem::create_symlink(folder.path("elsewhere"), folder.path("id"));
   EXPECT_FALSE(load_or_create_identity(folder.path("id")));

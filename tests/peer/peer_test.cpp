@@ -54,7 +54,7 @@ TEST(Trust, with_nothing_configured_only_the_own_key_comes_in) {
   SK_EXPECT_OK(same.connect(w.endpoint, kPatience));
 }
 
-TEST(Trust, an_unknown_host_key_is_refused_by_default) {
+TEST(Trust, a18_an_unknown_host_key_is_refused_by_default) {
   World w;
   w.client.trust.known_host_keys.clear();
   Peer server = Peer::make(w.server).value();
@@ -66,7 +66,7 @@ TEST(Trust, an_unknown_host_key_is_refused_by_default) {
   EXPECT_NE(r.error().message().find(w.server_key.public_key().fingerprint()), std::string::npos);
 }
 
-TEST(Trust, a_host_key_that_is_not_the_pinned_one_is_refused) {
+TEST(Trust, a18_a_host_key_that_is_not_the_pinned_one_is_refused) {
   World w;
   w.client.trust.known_host_keys = {new_key().public_key().fingerprint()};
   Peer server = Peer::make(w.server).value();
@@ -76,7 +76,7 @@ TEST(Trust, a_host_key_that_is_not_the_pinned_one_is_refused) {
   EXPECT_TRUE(!r && r.error().is(Errc::host_key_mismatch));
 }
 
-TEST(Trust, tofu_remembers_and_refuses_a_changed_key_before_a_password_is_sent) {
+TEST(Trust, a18_tofu_remembers_and_refuses_a_changed_key_before_a_password_is_sent) {
   World w;
   w.client.trust.known_host_keys.clear();
   w.client.trust.host_keys = Trust::HostKeys::tofu;
@@ -487,7 +487,7 @@ int silent_client(const Endpoint& endpoint) {
   return fd;
 }
 
-TEST(Links, a_silent_connection_is_turned_away_when_its_time_is_up) {
+TEST(Links, a14_a_silent_connection_is_turned_away_when_its_time_is_up) {
   World w;
   w.server.limits.ssh.handshake_timeout = 100ms;
   Peer server = Peer::make(w.server).value();
@@ -503,7 +503,7 @@ TEST(Links, a_silent_connection_is_turned_away_when_its_time_is_up) {
   ::close(fd);
 }
 
-TEST(Links, half_open_connections_are_limited_by_source_and_the_rest_is_served) {
+TEST(Links, c18_half_open_connections_are_limited_by_source_and_the_rest_is_served) {
   World w;
   w.server.limits.max_half_open_per_source = 3;
   Peer server = Peer::make(w.server).value();
@@ -530,7 +530,7 @@ TEST(Links, half_open_connections_are_limited_by_source_and_the_rest_is_served) 
   for (const int fd : fds) ::close(fd);
 }
 
-TEST(Links, half_open_connections_and_links_are_limited_in_all) {
+TEST(Links, c18_half_open_connections_and_links_are_limited_in_all) {
   World w;
   w.server.limits.max_half_open = 2;
   w.server.limits.max_links = 3;

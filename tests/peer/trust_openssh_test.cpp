@@ -155,7 +155,7 @@ const std::vector<std::string> kHosts = {
     "h",        "a",         "b",   "hh",          "c",  "bad.example.org", "h.example.org",
     "10.0.0.1", "10.0.0.12", "::1", "example.org", "\\h"};
 
-TEST_F(AgainstOpenSsh, finds_the_lines_that_it_finds) {
+TEST_F(AgainstOpenSsh, c22_finds_the_lines_that_it_finds) {
   const std::string path = folder_.write("known_hosts", file_of(written_patterns()));
   std::size_t found = 0;
   for (const std::string& host : kHosts)
@@ -164,7 +164,7 @@ TEST_F(AgainstOpenSsh, finds_the_lines_that_it_finds) {
   EXPECT_GT(found, 100u) << "the sample has to have both kinds";
 }
 
-TEST_F(AgainstOpenSsh, finds_the_lines_that_it_finds_in_random_files) {
+TEST_F(AgainstOpenSsh, c22_finds_the_lines_that_it_finds_in_random_files) {
   std::minstd_rand random(11);
   const std::string alphabet = "ab.*?!,,";
   const auto random_word = [&](std::size_t most, std::size_t letters) {
@@ -226,7 +226,7 @@ TEST_F(AgainstOpenSsh, prints_the_same_fingerprints) {
     EXPECT_NE(output.find(' ' + entry.key.fingerprint() + ' '), std::string::npos) << output;
 }
 
-TEST_F(AgainstOpenSsh, takes_nothing_for_a_key_that_it_does_not) {
+TEST_F(AgainstOpenSsh, c22_takes_nothing_for_a_key_that_it_does_not) {
   const std::string good = text(), base64 = good.substr(good.find(' ') + 1);
   std::minstd_rand random(3);
   std::vector<std::string> lines = {good, "restrict " + good, "name=\"a\" " + good + " c",

@@ -88,7 +88,7 @@ TEST(KnownHosts, understands_patterns_and_lists) {
   EXPECT_EQ(verdict(file, "ac"), Verdict::unknown);
 }
 
-TEST(KnownHosts, lets_a_negation_win_wherever_it_stands) {
+TEST(KnownHosts, c22_lets_a_negation_win_wherever_it_stands) {
   for (const char* list : {"*.example.org,!bad.example.org", "!bad.example.org,*.example.org",
                            "!BAD*,*.example.org"}) {
     const std::string file = std::string(list) + ' ' + text() + "\n";
@@ -122,7 +122,7 @@ TEST(KnownHosts, understands_hashed_names) {
   EXPECT_EQ(verdict("@revoked " + hashed("h") + ' ' + text(), "h"), Verdict::revoked);
 }
 
-TEST(KnownHosts, lets_a_revocation_win_wherever_it_stands) {
+TEST(KnownHosts, c22_lets_a_revocation_win_wherever_it_stands) {
   for (const std::string& file :
        {"h " + text() + "\n@revoked * " + text() + "\n",
         "@revoked * " + text() + "\nh " + text() + "\n", "@revoked\t h " + text() + "\n"}) {
@@ -152,7 +152,7 @@ TEST(KnownHosts, takes_line_ends_of_either_kind_blanks_and_a_last_line_without_e
   EXPECT_EQ(verdict("\xef\xbb\xbfh " + text(), "h"), Verdict::known) << "a byte order mark";
 }
 
-TEST(KnownHosts, reads_a_line_of_any_length_whole) {
+TEST(KnownHosts, c22_reads_a_line_of_any_length_whole) {
   // A reader with a fixed buffer would see the tail of such a line as a line of its own.
   for (const std::size_t length : {1000u, 1023u, 1024u, 4096u, 8192u, 65536u, 300000u}) {
     const std::string file = std::string(length, 'x') + ",h " + text() + "\n";
@@ -218,7 +218,7 @@ TEST(KnownHosts, remembers_that_there_is_an_authority_whose_line_it_cannot_read)
   EXPECT_THAT(hosts.problems(), ElementsAre(StartsWith("line 1: ")));
 }
 
-TEST(KnownHosts, neither_trusts_nor_forgets_a_host_whose_line_it_cannot_read) {
+TEST(KnownHosts, c22_neither_trusts_nor_forgets_a_host_whose_line_it_cannot_read) {
   const std::string good = text();
   const std::string base64 = good.substr(good.find(' ') + 1);
   const std::string p256 = text(0, KeyType::ecdsa_p256);
@@ -278,7 +278,7 @@ TEST(KnownHosts, skips_lines_that_name_nobody) {
   }
 }
 
-TEST(KnownHosts, takes_what_it_cannot_read_of_a_revocation_for_all) {
+TEST(KnownHosts, c22_takes_what_it_cannot_read_of_a_revocation_for_all) {
   const std::string good = text(), cut = good.substr(0, good.size() - 4);
   EXPECT_EQ(verdict("@revoked h " + cut + "\nh " + text() + "\n", "h"), Verdict::revoked);
   EXPECT_EQ(verdict("@revoked g " + cut + "\nh " + text() + "\n", "h"), Verdict::known);
@@ -383,7 +383,7 @@ void expect_refused(const std::string& line, const std::string& because) {
   EXPECT_EQ(escape(keys.problems()[0]), keys.problems()[0]) << "has to be safe to print";
 }
 
-TEST(AuthorizedKeys, refuses_options_that_it_does_not_know) {
+TEST(AuthorizedKeys, c22_refuses_options_that_it_does_not_know) {
   for (const char* options : {"from=\"10.*\"",
                               "command=\"x\"",
                               "no-pty",
@@ -409,7 +409,7 @@ TEST(AuthorizedKeys, refuses_options_that_it_does_not_know) {
     expect_refused(std::string(options) + ' ' + text(), "not known");
 }
 
-TEST(AuthorizedKeys, refuses_options_that_do_not_parse) {
+TEST(AuthorizedKeys, c22_refuses_options_that_do_not_parse) {
   expect_refused("name=a " + text(), "not in quotes");
   expect_refused("name= " + text(), "not in quotes");
   expect_refused("name='a' " + text(), "not in quotes");
@@ -454,7 +454,7 @@ TEST(AuthorizedKeys, reads_an_escaped_quote_as_a_quote) {
   EXPECT_THAT(keys.entries()[0].names, ElementsAre("a\"b", "c\\d"));
 }
 
-TEST(AuthorizedKeys, refuses_keys_that_do_not_parse) {
+TEST(AuthorizedKeys, c22_refuses_keys_that_do_not_parse) {
   const std::string base64 = text().substr(text().find(' ') + 1);
   expect_refused("restrict", "missing or incomplete");
   expect_refused("restrict ssh-ed25519", "missing or incomplete");
@@ -475,7 +475,7 @@ TEST(AuthorizedKeys, refuses_keys_that_do_not_parse) {
   expect_refused("h " + text(), "not known");  // a line of known_hosts
 }
 
-TEST(AuthorizedKeys, never_sees_a_line_where_another_one_ends_in_its_middle) {
+TEST(AuthorizedKeys, c22_never_sees_a_line_where_another_one_ends_in_its_middle) {
   for (const std::size_t length : {1000u, 1023u, 1024u, 4096u, 8192u, 65536u, 300000u}) {
     const std::string padding(length, ' ');
     const AuthorizedKeys keys =

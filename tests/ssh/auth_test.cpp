@@ -59,17 +59,21 @@ TEST(AuthServer, a1_messages_of_a_server_are_refused) {
 }
 
 TEST(AuthServer, a2_channel_messages_before_success_are_fatal) {
-  Bytes open;
+  Bytes open, exec, global;
   wire::Writer(open).u8(90).string("session").u32(0).u32(1 << 20).u32(32768);
-  for (int stage = 0; stage < 4; ++stage) {
-    RawPeer peer = RawPeer::client();
-    peer.reach(State::auth);
-    if (stage > 0) peer.send(service_request());
-    if (stage > 1) peer.send(peer.query(test_key(crypto::KeyType::ed25519).public_key()));
-    if (stage > 2) peer.send(write_none_request("ada"));
-    peer.send(open);
-    expect_end(peer, 2);
-  }
+  wire::Writer(exec).u8(98).u32(0).string("exec").boolean(true).string("id");
+  wire::Writer(global).u8(80).string("tcpip-forward").boolean(true).string("").u32(0);
+  for (const Bytes& message : {open, exec, global})
+    for (int stage = 0; stage < 5; ++stage) {
+      RawPeer peer = RawPeer::client();
+      peer.reach(State::auth);
+      if (stage > 0) peer.send(service_request());
+      if (stage > 1) peer.send(peer.query(test_key(crypto::KeyType::ed25519).public_key()));
+      if (stage > 2) peer.send(write_none_request("ada"));
+      if (stage > 3) peer.exchange();
+      peer.send(message);
+      expect_end(peer, 2);
+    }
 }
 
 TEST(AuthServer, a2_a_channel_message_behind_a_question_waits_for_the_answer) {
@@ -198,6 +202,29 @@ TEST(AuthServer, a12_an_sha1_signature_is_no_signature) {
   EXPECT_FALSE(peer.engine.has("key_verified"));
 }
 
+TEST(AuthServer, a12_a_signature_names_the_algorithm_of_the_request) {
+  for (const char* name : {"ssh-rsa", "ssh-ed25519", "rsa-sha2-256", ""}) {
+    Config client = client_config();
+    client.identities = {Identity(test_key(crypto::KeyType::rsa))};
+    RawPeer peer(Role::client, std::move(client), server_config());
+    peer.reach(State::auth);
+    peer.send(service_request());
+    const Bytes good = peer.publickey_request();  // of rsa-sha2-512
+    const UserauthRequest request = *read_userauth_request(good);
+    wire::Reader in(request.signature);
+    (void)in.text();
+    UserauthRequest renamed = request;
+    Bytes signature;
+    wire::Writer(signature).string(name).string(in.string());
+    renamed.signature = signature;
+    peer.send(write_publickey_request(renamed));
+    EXPECT_TRUE(peer.received(kMsgUserauthFailure)) << name;
+    EXPECT_FALSE(peer.engine.has("key_verified"));
+    peer.send(good);
+    EXPECT_TRUE(peer.engine.has("authenticated"));
+  }
+}
+
 TEST(AuthServer, a13_a_signature_over_anything_else_is_refused) {
   const auto refused = [](const std::function<Bytes(RawPeer&)>& make) {
     auto peer = at_requests();
@@ -321,6 +348,51 @@ TEST(AuthServer, a14_a_slow_client_runs_into_the_timer) {
   peer->settle();
   EXPECT_FALSE(peer->is_live());
   EXPECT_FALSE(peer->engine.transport.next_timeout());
+}
+
+TEST(AuthServer, a14_a_byte_a_second_does_not_buy_time_in_any_state) {
+  for (const Role raw : {Role::client, Role::server})
+    for (const State at : {State::first_kexinit, State::exchange, State::new_keys, State::auth}) {
+      RawPeer peer = RawPeer::of(raw);
+      peer.reach(at);
+      const Bytes packet = peer.sealed(Bytes(1000, std::byte{kMsgIgnore}));
+      int seconds = 0;
+      for (; peer.is_live() && seconds < 100; ++seconds) {
+        peer.send_bytes(ByteView(packet).subspan(static_cast<std::size_t>(seconds), 1));
+        peer.now += std::chrono::seconds(1);
+        (void)peer.engine.transport.handle_timeout(peer.now);
+        peer.settle();
+      }
+      EXPECT_EQ(seconds, 30);
+      EXPECT_EQ(peer.engine.log.back(), "disconnected");
+      EXPECT_FALSE(peer.engine.transport.next_timeout());
+      EXPECT_FALSE(peer.engine.has("authenticated"));
+    }
+}
+
+TEST(AuthServer, a15_what_was_answered_for_one_user_does_not_serve_another) {
+  auto peer = at_requests(with_password());
+  std::vector<std::string> asked;
+  peer->engine.offer_answer = [&](const KeyOffered& e) {
+    return asked.push_back("offer " + e.user), true;
+  };
+  peer->engine.key_answer = [&](const KeyVerified& e) {
+    return asked.push_back("key " + e.user), e.user == "ada";
+  };
+  peer->engine.password_answer = [&](const PasswordOffered& e) {
+    return asked.push_back("password " + e.user),
+           e.user == "ada" && as_text(e.password.view()) == "right";
+  };
+  peer->send(peer->query(test_key(crypto::KeyType::ed25519).public_key(), "ada"));
+  peer->send(peer->publickey_request([](UserauthRequest& r) { r.user = "bob"; }));
+  peer->send(write_password_request("bob", "right"));
+  peer->send(write_none_request("ada"));
+  EXPECT_FALSE(peer->engine.has("authenticated"));
+  EXPECT_EQ(asked, (std::vector<std::string>{"offer ada", "key bob", "password bob"}));
+  peer->send(write_password_request("ada", "right"));
+  ASSERT_TRUE(peer->engine.has("authenticated"));
+  EXPECT_EQ(peer->engine.authenticated->user, "ada");
+  EXPECT_TRUE(peer->engine.authenticated->key.is_empty());  // what the query named proved nothing
 }
 
 TEST(AuthServer, a15_nothing_of_one_user_is_left_for_another) {
@@ -558,7 +630,7 @@ TEST(AuthClient, offers_a_key_before_the_service_is_accepted_once_it_knows_what_
   }
 }
 
-TEST(AuthClient, believes_no_answer_before_the_service_is_accepted) {
+TEST(AuthClient, a3_believes_no_answer_before_the_service_is_accepted) {
   for (const bool success : {true, false}) {
     RawPeer peer = RawPeer::server();
     peer.reach(State::auth);

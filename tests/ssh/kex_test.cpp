@@ -17,7 +17,16 @@ Bytes number(std::uint8_t n) {
 /// No byte of authentication has left the engine.
 void expect_no_auth(const RawPeer& peer) {
   EXPECT_FALSE(peer.received(kMsgUserauthRequest));
+  for (const Bytes& sent : peer.inbox)
+    EXPECT_EQ(as_text(sent).find("pass phrase"), std::string_view::npos);
   EXPECT_FALSE(peer.engine.has("authenticated"));
+  EXPECT_TRUE(peer.engine.payloads.empty());
+}
+/// A raw server, against a client that has a password to lose.
+RawPeer server_of_a_password() {
+  Config client = testing::client_config();
+  client.password = "pass phrase";
+  return RawPeer(Role::server, testing::server_config(), std::move(client));
 }
 void expect_end(const RawPeer& peer, std::uint32_t reason) {
   EXPECT_FALSE(peer.is_live());
@@ -26,7 +35,7 @@ void expect_end(const RawPeer& peer, std::uint32_t reason) {
 
 TEST(Kex, a3_success_that_nobody_waits_for_is_fatal_at_every_stage) {
   for (const State at : {State::first_kexinit, State::exchange, State::new_keys, State::auth}) {
-    RawPeer peer = RawPeer::server();
+    RawPeer peer = server_of_a_password();
     peer.reach(at);
     peer.send(kMsgUserauthSuccess);
     expect_end(peer, 2);
@@ -35,18 +44,18 @@ TEST(Kex, a3_success_that_nobody_waits_for_is_fatal_at_every_stage) {
 }
 
 TEST(Kex, a3_a_service_accept_that_was_not_asked_for_is_fatal) {
-  RawPeer twice = RawPeer::server();
+  RawPeer twice = server_of_a_password();
   twice.reach(State::auth);
   twice.send(write_text_message(kMsgServiceAccept, kServiceAuth));
   EXPECT_EQ(twice.count(kMsgUserauthRequest), 1u);
   twice.send(write_text_message(kMsgServiceAccept, kServiceAuth));
   expect_end(twice, 2);
-  RawPeer wrong = RawPeer::server();
+  RawPeer wrong = server_of_a_password();
   wrong.reach(State::auth);
   wrong.send(write_text_message(kMsgServiceAccept, kServiceConnection));
   expect_end(wrong, 2);
   expect_no_auth(wrong);
-  RawPeer clear = RawPeer::server();
+  RawPeer clear = server_of_a_password();
   clear.reach(State::new_keys);
   clear.send(write_text_message(kMsgServiceAccept, kServiceAuth));
   expect_end(clear, 2);
@@ -54,7 +63,7 @@ TEST(Kex, a3_a_service_accept_that_was_not_asked_for_is_fatal) {
 
 /// A raw server that has its reply ready, with a change to it.
 void expect_reply_refused(const std::function<void(KexReply&)>& change, std::uint32_t reason) {
-  RawPeer peer = RawPeer::server();
+  RawPeer peer = server_of_a_password();
   peer.reach(State::exchange);
   KexReply reply = *read_kex_reply(peer.method_message);
   change(reply);
@@ -85,7 +94,7 @@ TEST(Kex, a4_a_host_key_is_believed_only_with_its_signature) {
 }
 
 TEST(Kex, a4_new_keys_in_place_of_the_reply_are_refused) {
-  RawPeer peer = RawPeer::server();
+  RawPeer peer = server_of_a_password();
   peer.reach(State::exchange);
   peer.send(kMsgNewKeys);
   expect_end(peer, 2);
@@ -125,6 +134,25 @@ TEST(Kex, accepting_without_a_question_does_nothing) {
   peer.settle();
   EXPECT_TRUE(peer.is_live());
   EXPECT_FALSE(peer.received(kMsgNewKeys));
+}
+
+TEST(Kex, a12_a_host_signature_of_another_algorithm_is_refused) {
+  for (const bool named : {true, false}) {  // as it is, and under the name that was agreed on
+    Config options = testing::server_config();
+    options.host_keys = {test_key(crypto::KeyType::rsa)};
+    RawPeer peer(Role::server, std::move(options), testing::client_config());
+    peer.proposal.host_keys = {"rsa-sha2-256"};
+    peer.reach(State::exchange);
+    const KexReply good = *read_kex_reply(peer.method_message);
+    Bytes other = test_key(crypto::KeyType::rsa).sign("rsa-sha2-512", peer.kex()->hash()).value();
+    if (named) std::copy_n(as_bytes("256").begin(), 3, other.begin() + 4 + 9);
+    KexReply reply = good;
+    reply.signature = other;
+    peer.send(write_kex_reply(reply));
+    expect_end(peer, 3);
+    EXPECT_FALSE(peer.engine.has("host_key"));
+    expect_no_auth(peer);
+  }
 }
 
 TEST(Kex, a5_new_keys_come_once_and_only_after_the_exchange) {
@@ -237,6 +265,29 @@ TEST(Kex, a6_an_inserted_and_a_dropped_packet_break_gcm_even_without_strictness)
   peer.send(write_text_message(kMsgServiceAccept, kServiceAuth));
   expect_end(peer, 5);
   expect_no_auth(peer);
+}
+
+TEST(Kex, a6_whoever_inserts_a_packet_and_drops_ext_info_between_two_of_us_is_noticed) {
+  for (const char* cipher : {"chacha20-poly1305@openssh.com", "aes128-gcm@openssh.com"}) {
+    Config client = testing::client_config(), server = testing::server_config();
+    client.algorithms.ciphers = server.algorithms.ciphers = {cipher};
+    testing::TransportPair pair(std::move(client), std::move(server));
+    int from_server = 0;
+    pair.wire = [&](bool from_client, Bytes& bytes) {
+      if (from_client || ++from_server != 2) return;  // the reply and all behind it
+      PacketSealer plain;
+      testing::FixedRandom random;
+      ByteQueue inserted;
+      ASSERT_TRUE(plain.seal(number(kMsgIgnore), {}, random, inserted));
+      bytes.insert(bytes.begin(), std::as_const(inserted).data().begin(),
+                   std::as_const(inserted).data().end());
+    };
+    pair.drive();
+    ASSERT_GE(from_server, 2);
+    ASSERT_TRUE(pair.client.disconnected);
+    EXPECT_TRUE(pair.client.disconnected->error.is(Errc::protocol));
+    EXPECT_FALSE(pair.server.has("authenticated"));
+  }
 }
 
 TEST(Kex, a7_only_marks_in_common_is_no_common_algorithm) {
@@ -418,6 +469,35 @@ TEST(Kex, b1_bad_public_values_end_with_reason_3_as_init_and_as_reply) {
     }
 }
 
+TEST(Kex, b3_the_hybrid_is_agreed_on_only_where_it_is_and_every_bad_blob_ends_alike) {
+  const auto& names = crypto::kex_names();
+  const bool here = std::find(names.begin(), names.end(), "mlkem768x25519-sha256") != names.end();
+  for (const Role raw : {Role::client, Role::server})
+    for (const std::size_t size : {0u, 1u, 32u, 1119u, 1120u, 1121u, 1215u, 1216u, 1217u}) {
+      RawPeer peer = RawPeer::of(raw);
+      if (!here) {
+        peer.proposal.kex = {"mlkem768x25519-sha256"};
+        peer.send_ident();
+        peer.send_kexinit();
+      } else {
+        peer.proposal.kex = {"mlkem768x25519-sha256"};
+        peer.reach(State::exchange);
+        const Bytes blob(
+            size, std::byte{0xff});  // of a right length: coefficients over the modulus, or garbage
+        if (raw == Role::client) {
+          peer.send(write_kex_init(blob));
+        } else {
+          KexReply reply = *read_kex_reply(peer.method_message);
+          reply.blob = blob;
+          peer.send(write_kex_reply(reply));
+        }
+      }
+      SCOPED_TRACE(size);
+      expect_end(peer, 3);
+      EXPECT_FALSE(peer.engine.has("host_key"));
+    }
+}
+
 TEST(Kex, b11_whoever_touches_a_kexinit_on_the_way_breaks_the_signature) {
   testing::TransportPair pair;
   bool done = false;
@@ -432,7 +512,22 @@ TEST(Kex, b11_whoever_touches_a_kexinit_on_the_way_breaks_the_signature) {
   ASSERT_TRUE(done);
   ASSERT_TRUE(pair.client.disconnected);
   EXPECT_TRUE(pair.client.disconnected->error.is(Errc::key_exchange));
+  EXPECT_EQ(pair.client.disconnected->reason, DisconnectReason::key_exchange_failed);
   EXPECT_FALSE(pair.client.has("host_key"));
+}
+
+TEST(Kex, c4_a_second_kexinit_is_refused_in_every_exchange) {
+  for (const Role raw : {Role::client, Role::server})
+    for (const bool strict : {true, false})
+      for (const State at :
+           {State::exchange, State::new_keys, State::rekey_exchange, State::rekey_new_keys}) {
+        RawPeer peer = RawPeer::of(raw);
+        peer.proposal.strict = strict;
+        peer.reach(at);
+        ASSERT_TRUE(peer.is_live());
+        peer.send(ByteView(peer.kexinit));
+        expect_end(peer, 2);
+      }
 }
 
 TEST(Kex, c28_exactly_one_packet_of_a_wrong_guess_is_skipped) {

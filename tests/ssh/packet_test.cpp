@@ -141,6 +141,28 @@ TEST(Packet, an_unsealable_packet_leaves_the_queue_as_it_was) {
   EXPECT_EQ(as_text(std::as_const(out).data()), "before");
 }
 
+TEST(Packet, b7_a_cipher_that_has_failed_seals_nothing_more) {
+  struct Failing final : crypto::Sealer {
+    std::size_t block_size() const noexcept override { return 16; }
+    std::size_t tag_size() const noexcept override { return 16; }
+    bool aligns_length() const noexcept override { return false; }
+    Result<void> seal(std::uint32_t, std::span<const ByteView>, MutableByteView) override {
+      ++calls;
+      return Errc::crypto;
+    }
+    int calls = 0;
+  };
+  auto failing = std::make_unique<Failing>();
+  const Failing& cipher = *failing;
+  PacketSealer sealer;
+  sealer.set_keys(std::move(failing), true);
+  FixedRandom random;
+  ByteQueue out;
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(sealer.seal(filled(10), {}, random, out));
+  EXPECT_EQ(cipher.calls, 1);
+  EXPECT_TRUE(out.empty());
+}
+
 /// What an Opener says to a packet_length: 'o' opened or waits for more, 'p' protocol, 'm' mac.
 char verdict_on(PacketOpener& opener, MutableByteView bytes) {
   auto result = opener.open(bytes);
@@ -190,6 +212,32 @@ TEST(Packet, c1_wrong_padding_under_keys_is_a_violation_too) {
   }
 }
 
+TEST(Packet, c1_lengths_under_keys_are_bounded_too_even_from_one_who_has_the_keys) {
+  for (const Protection& p : protections()) {
+    SCOPED_TRACE(p.cipher + " " + p.mac);
+    const std::size_t tag = p.sealer()->tag_size();
+    for (const std::uint32_t length :
+         {0u, 1u, 4u, 5u, 11u, 13u, 15u, 17u, 35001u, 262145u, 262160u, 0x7ffffff8u, 0x80000000u,
+          0xfffffff0u, 0xfffffffcu, 0xffffffffu}) {
+      auto sealer = p.sealer();
+      const std::size_t plain = sealer->aligns_length() ? 32 : 36;
+      Bytes packet = filled(plain);
+      wire::store_u32(packet.data(), length);
+      Bytes out(plain + tag);
+      const std::array<ByteView, 1> pieces = {ByteView(packet)};
+      ASSERT_TRUE(sealer->seal(0, pieces, out));
+      out.resize(4 + kMax + tag);
+      PacketOpener opener(kMax);
+      opener.set_keys(p.opener(), true);
+      EXPECT_EQ(verdict_on(opener, MutableByteView(out).first(64)), p.hides_length() ? 'o' : 'm')
+          << length;
+      if (p.hides_length()) {
+        EXPECT_EQ(verdict_on(opener, out), 'm') << length;
+      }
+    }
+  }
+}
+
 TEST(Packet, b8_every_flipped_byte_ends_in_the_same_error) {
   for (const Protection& p : protections()) {
     SCOPED_TRACE(p.cipher + " " + p.mac);
@@ -232,7 +280,7 @@ TEST(Packet, b8_with_a_hidden_length_a_bad_packet_always_takes_the_same_number_o
   }
 }
 
-TEST(Packet, a_replayed_or_dropped_packet_does_not_open) {
+TEST(Packet, b8_a_replayed_or_dropped_packet_does_not_open) {
   for (const Protection& p : protections()) {
     PacketSealer sealer;
     sealer.set_keys(p.sealer(), true);

@@ -2,10 +2,39 @@
 #include "rekey.hpp"
 
 #include "support/raw_peer.hpp"
+#include "transport_impl.hpp"
 
 #include <gtest/gtest.h>
 
 namespace streamkit::ssh {
+
+// Two to the thirty-one packets cannot be sent in a test, so the counters are set. The names of
+// private members may stand in an explicit instantiation, and nowhere else.
+template <class Tag, auto kMember>
+struct Opened {
+  friend constexpr auto member(Tag) { return kMember; }
+};
+struct Engine {
+  friend constexpr auto member(Engine);
+};
+struct Out {
+  friend constexpr auto member(Out);
+};
+struct In {
+  friend constexpr auto member(In);
+};
+struct OutUse {
+  friend constexpr auto member(OutUse);
+};
+struct InUse {
+  friend constexpr auto member(InUse);
+};
+template struct Opened<Engine, &Transport::impl_>;
+template struct Opened<Out, &Transport::Impl::sealer_>;
+template struct Opened<In, &Transport::Impl::opener_>;
+template struct Opened<OutUse, &PacketSealer::use_>;
+template struct Opened<InUse, &PacketOpener::use_>;
+
 namespace {
 
 using testing::client_config;
@@ -175,6 +204,24 @@ TEST(Rekey, c6_what_the_peer_sent_before_its_kexinit_is_delivered_and_after_it_r
   }
 }
 
+TEST(Rekey, c6_after_its_kexinit_a_peer_may_send_nothing_but_the_exchange) {
+  for (const Role raw : {Role::client, Role::server})
+    for (const bool asked : {true, false})  // by us, or by the peer
+      for (const int number :
+           {5, 6, 7, 50, 51, 52, 53, 80, 81, 82, 90, 93, 94, 97, 98, 100}) {
+        RawPeer peer = RawPeer::of(raw);
+        peer.reach(State::open);
+        if (asked) {
+          ASSERT_TRUE(peer.engine.transport.start_rekey(peer.now));
+        }
+        peer.settle();
+        peer.send_kexinit();
+        peer.send(message(20, static_cast<std::uint8_t>(number)));
+        EXPECT_EQ(peer.reason(), 2u) << number;
+        EXPECT_TRUE(peer.engine.payloads.empty());
+      }
+}
+
 TEST(Rekey, c5_a_peer_that_never_answers_bounds_the_queue_and_runs_into_the_timer) {
   RawPeer peer = RawPeer::client();
   peer.reach(State::open);
@@ -213,7 +260,7 @@ TEST(Rekey, c7_a_flood_of_pings_stops_being_read_when_nobody_takes_the_answers) 
   EXPECT_EQ(peer.count(kMsgPong), static_cast<std::size_t>(sent));
 }
 
-TEST(Rekey, a_ping_is_answered_with_its_data_only_after_authentication) {
+TEST(Rekey, c7_a_ping_is_answered_with_its_data_only_after_authentication) {
   RawPeer peer = RawPeer::client();
   peer.reach(State::auth);
   Bytes ping;
@@ -272,6 +319,60 @@ TEST(Rekey, b9_hard_limits_are_never_above_two_to_the_thirty_one_packets) {
   EXPECT_TRUE(RekeyLimits::is_exhausted({1ull << 36, 0}));
 }
 
+KeyUse& sent(Transport& transport) {
+  return ((*(transport.*member(Engine()))).*member(Out())).*member(OutUse());
+}
+KeyUse& received(Transport& transport) {
+  return ((*(transport.*member(Engine()))).*member(In())).*member(InUse());
+}
+
+TEST(Rekey, b9_half_way_to_the_last_packet_keys_are_changed_whatever_the_options_say) {
+  for (const bool by_sending : {true, false}) {
+    Config client = client_config(), server = server_config();
+    client.limits.rekey_after_packets = server.limits.rekey_after_packets = ~0ull;
+    client.limits.rekey_after_bytes = server.limits.rekey_after_bytes = ~0ull;
+    TransportPair pair(std::move(client), std::move(server));
+    pair.drive();
+    ASSERT_TRUE(pair.is_open());
+    (by_sending ? sent(pair.client.transport) : received(pair.client.transport)).packets =
+        (1ull << 30) - 2;
+    for (int i = 0; i < 2; ++i) {
+      EXPECT_EQ(pair.client.transport.info().exchanges, 1u);
+      ASSERT_TRUE(
+          (by_sending ? pair.client : pair.server).transport.send(message(20), {}, pair.now));
+      pair.drive();
+    }
+    EXPECT_EQ(pair.client.transport.info().exchanges, 2u);
+    EXPECT_LT(sent(pair.client.transport).packets, 10u);
+    EXPECT_LT(received(pair.client.transport).packets, 10u);
+    flow(pair, 10000);
+    EXPECT_TRUE(pair.is_open());
+  }
+}
+
+TEST(Rekey, b9_nothing_is_sent_or_believed_after_the_last_packet_of_a_key) {
+  constexpr std::uint64_t kLast = 1ull << 31;
+  RawPeer listens = RawPeer::client();
+  listens.reach(State::open);
+  sent(listens.engine.transport).packets =
+      kLast - 1;  // passed only by one who does not exchange keys in time
+  EXPECT_FALSE(listens.engine.transport.send(message(20), {}, listens.now));
+  EXPECT_FALSE(listens.engine.transport.send(message(20), {}, listens.now));
+  listens.settle();
+  EXPECT_FALSE(listens.is_live());
+  EXPECT_EQ(listens.count(94), 1u);
+
+  RawPeer talks = RawPeer::client();
+  talks.reach(State::open);
+  received(talks.engine.transport).packets = kLast - 2;
+  talks.send(message(20));
+  EXPECT_EQ(talks.engine.payloads.size(), 1u);
+  EXPECT_TRUE(talks.is_live());
+  talks.send(message(20));
+  EXPECT_EQ(talks.engine.payloads.size(), 1u);
+  EXPECT_EQ(talks.reason(), 2u);
+}
+
 TEST(Rekey, held_payloads_come_out_once_and_in_order_up_to_their_limit) {
   HeldPayloads held;
   EXPECT_TRUE(held.push(message(10), message(5), 40));
@@ -288,7 +389,7 @@ TEST(Rekey, held_payloads_come_out_once_and_in_order_up_to_their_limit) {
   EXPECT_TRUE(held.empty());
 }
 
-TEST(Rekey, unknown_messages_are_answered_but_not_for_ever) {
+TEST(Rekey, c7_unknown_messages_are_answered_but_not_for_ever) {
   RawPeer peer = RawPeer::client();
   peer.reach(State::open);
   int sent = 0;

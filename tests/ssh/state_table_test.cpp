@@ -107,7 +107,7 @@ TEST_P(EveryState, of_a_client_decides_for_every_message) {
 
 INSTANTIATE_TEST_SUITE_P(StateTable, EveryState, ::testing::ValuesIn(kAll));
 
-TEST(StateTable, knows_no_way_around_authentication) {
+TEST(StateTable, a2_knows_no_way_around_authentication) {
   for (const State state : kAll) {
     if (state == State::open) continue;
     for (const Role role : {Role::client, Role::server})
@@ -118,7 +118,7 @@ TEST(StateTable, knows_no_way_around_authentication) {
   }
 }
 
-TEST(StateTable, allows_exactly_one_message_in_a_strict_exchange_beside_disconnect) {
+TEST(StateTable, a6_allows_exactly_one_message_in_a_strict_exchange_beside_disconnect) {
   for (const State state : {State::first_kexinit, State::exchange, State::new_keys})
     for (const Role role : {Role::client, Role::server}) {
       int allowed = 0;
@@ -128,7 +128,7 @@ TEST(StateTable, allows_exactly_one_message_in_a_strict_exchange_beside_disconne
     }
 }
 
-TEST(StateTable, a_server_never_acts_on_what_only_servers_send) {
+TEST(StateTable, a1_a_server_never_acts_on_what_only_servers_send) {
   for (const State state : kAll)
     for (const int n : {6, 31, 51, 52, 53, 60})
       EXPECT_NE(verdict(state, Role::server, false, static_cast<std::uint8_t>(n)), Verdict::act)

@@ -92,7 +92,7 @@ TEST(Version, is_read_byte_by_byte_as_well_as_with_a_packet_behind_it) {
   EXPECT_TRUE(joined.received(kMsgNewKeys));
 }
 
-TEST(Version, a_bad_line_ends_the_connection_with_a_reason) {
+TEST(Version, c17_a_bad_line_ends_the_connection_with_a_reason) {
   RawPeer old = RawPeer::client();
   old.send_bytes("SSH-1.5-ancient\r\n");
   EXPECT_FALSE(old.is_live());

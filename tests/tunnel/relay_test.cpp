@@ -313,13 +313,13 @@ class RelayDoorTest : public RelayWorld {
   std::optional<Peer> peer_;
 };
 
-TEST_F(RelayDoorTest, is_closed_to_other_services) {
+TEST_F(RelayDoorTest, c24_is_closed_to_other_services) {
   const auto channel = ask("files", {});
   ASSERT_FALSE(channel);
   EXPECT_TRUE(channel.error().is(Errc::no_such_service)) << channel.error().message();
 }
 
-TEST_F(RelayDoorTest, is_closed_to_malformed_wishes) {
+TEST_F(RelayDoorTest, c24_is_closed_to_malformed_wishes) {
   for (const Headers& headers :
        {Headers{{"name", "not a name"}}, Headers{{"host-header", "a\r\nX-Evil: 1"}},
         Headers{{"host-header", std::string(256, 'a')}}, Headers{{"port", "80 "}},

@@ -194,7 +194,7 @@ TEST(ForwardMeaning, of_another_port_is_that_tcp_port) {
   EXPECT_EQ(meaning_of(request("", 0), "localhost")->port, 0);
 }
 
-TEST(ForwardMeaning, is_refused_for_what_is_no_name) {
+TEST(ForwardMeaning, c24_is_refused_for_what_is_no_name) {
   EXPECT_FALSE(meaning_of(request("192.0.2.1", 80), "localhost"));
   EXPECT_FALSE(meaning_of(request("a.b", 80), "localhost"));
   EXPECT_FALSE(meaning_of(request("www", 80), "localhost"));

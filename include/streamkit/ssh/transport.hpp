@@ -147,6 +147,8 @@ struct ConnectionInfo {
   std::uint64_t bytes_in = 0, bytes_out = 0, packets_in = 0, packets_out = 0;
 };
 
+/// Memory that runs out during an input or a command leaves it as std::bad_alloc; the connection is over then, and
+/// poll_event() says so.
 class Transport {
  public:
   static Result<Transport> make(Role role, Config config, TimePoint now);
