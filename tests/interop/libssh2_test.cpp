@@ -188,7 +188,8 @@ class Libssh2Cell : public ::testing::TestWithParam<std::string> {
   static void expect_echo(OurServer& server, std::uint64_t size) {
     Libssh2Client client;
     const std::string problem = client.log_in(server);
-    const std::string lack = not_offered(server.log().text(), "client", GetParam());
+    const std::string lack =
+        not_offered(server.log().wait_for({"turned away ", "connected: "}), "client", GetParam());
     if (!problem.empty() && !lack.empty()) return not_supported(lack);
     ASSERT_EQ(problem, "");
     const ChannelPointer channel = client.open_session();

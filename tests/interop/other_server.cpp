@@ -124,7 +124,8 @@ const std::vector<OtherServer>& all() {
       {.name = "Paramiko",
        .needs = {{"/usr/lib/python3/dist-packages/paramiko/transport.py", "python3-paramiko"}},
        .lacks = {{"service direct-streamlocal", "has no channels of that kind"}},
-       .words = peer({"/usr/bin/python3", STREAMKIT_PEERS "/paramiko_peer.py"}),
+       // It waits for itself when a channel closes in a key exchange that it began.
+       .words = peer({"/usr/bin/python3", STREAMKIT_PEERS "/paramiko_peer.py"}, kNeverRekey),
        .is_strict = false,
        .works_by_default = false},
       {.name = "AsyncSsh",

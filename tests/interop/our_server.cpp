@@ -155,9 +155,14 @@ std::string Log::text() {
   return text_;
 }
 
-bool Log::waits_for(std::string_view words) {
+std::string Log::wait_for(std::initializer_list<std::string_view> words) {
   std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, kPatience, [&] { return text_.find(words) != std::string::npos; });
+  changed_.wait_for(lock, kPatience, [&] {
+    return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+      return text_.find(word) != std::string::npos;
+    });
+  });
+  return text_;
 }
 
 std::uint64_t Log::exchanges() {

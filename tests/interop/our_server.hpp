@@ -49,8 +49,8 @@ class Log {
  public:
   void put(std::string_view level, std::string_view line);
   std::string text();
-  /// Waits until it has these words.
-  bool waits_for(std::string_view words);
+  /// Waits until it has one of these words, and gives all of it.
+  std::string wait_for(std::initializer_list<std::string_view> words);
   /// How many key exchanges the first link that ended had; waits for its end.
   std::uint64_t exchanges();
 
