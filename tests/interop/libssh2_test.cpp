@@ -253,6 +253,19 @@ SK_ROW(HostKey, host_key_values());
 SK_ROW(Auth, auth_values());
 #undef SK_ROW
 
+TEST(Libssh2Client, gets_every_byte_back_while_keys_are_exchanged_again_and_again) {
+  cell("Libssh2", "client", "policy", "rekey under load");
+  OurServer server({.rekey_after_bytes = kOften});
+  Libssh2Client client;
+  ASSERT_EQ(client.log_in(server), "");
+  const ChannelPointer channel = client.open_session();
+  ASSERT_TRUE(channel) << client.words("opening");
+  ASSERT_EQ(client.wait_for([&] { return libssh2_channel_exec(channel.get(), "echo"); }), 0);
+  EXPECT_EQ(libssh2_echo_problem(client, channel.get(), 1 << 20), "");
+  client.hang_up();
+  EXPECT_GE(server.log().exchanges(), 3u);
+}
+
 TEST(Libssh2Client, is_let_in_by_our_defaults) {
   cell("Libssh2", "client", "policy", "our defaults");
   const OurServer server;

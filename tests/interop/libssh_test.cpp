@@ -221,6 +221,18 @@ SK_ROW(HostKey, host_key_values());
 SK_ROW(Auth, auth_values());
 #undef SK_ROW
 
+TEST(LibsshClient, gets_every_byte_back_while_keys_are_exchanged_again_and_again) {
+  cell("Libssh", "client", "policy", "rekey under load");
+  OurServer server({.rekey_after_bytes = kOften});
+  LibsshClient client(server);
+  ASSERT_EQ(client.log_in(server), "");
+  ChannelPointer channel = client.run("echo");
+  EXPECT_EQ(libssh_echo_problem(client.session.get(), channel.get(), 1 << 20), "");
+  channel.reset();
+  client.session.reset();
+  EXPECT_GE(server.log().exchanges(), 3u);
+}
+
 TEST(LibsshClient, is_let_in_by_our_defaults) {
   cell("Libssh", "client", "policy", "our defaults");
   const OurServer server;
@@ -381,8 +393,9 @@ TEST(LibsshClient, has_no_way_to_ask_for_a_type_of_channel) {
 
 // ---------------------------------------------------------------- its server
 
-/// Accepts one connection and serves one channel: a session with a command or subsystem, or a
-/// direct-tcpip; it gives back what comes and exits with 5.
+/// Accepts one connection and serves one channel: a session with a command or the subsystem `echo`,
+/// or a direct-tcpip to `anywhere`; it gives back what comes and exits with 5. The command `say`
+/// prints its environment, and a word on standard error; `die` ends by a signal.
 class LibsshServer {
  public:
   explicit LibsshServer(crypto::KeyType host_key = crypto::KeyType::ed25519,
@@ -439,10 +452,35 @@ class LibsshServer {
     ssh_options_set(session.get(), SSH_OPTIONS_REKEY_DATA, &rekey);
     if (ssh_handle_key_exchange(session.get()) != SSH_OK)
       return std::string("key exchange: ") + ssh_get_error(session.get());
-    ssh_set_auth_methods(session.get(), SSH_AUTH_METHOD_PUBLICKEY);
+    ssh_set_auth_methods(session.get(), SSH_AUTH_METHOD_PUBLICKEY | SSH_AUTH_METHOD_PASSWORD);
     const ChannelPointer channel = answer_until_started(session.get());
     if (!channel) return std::string("before a channel: ") + ssh_get_error(session.get());
-    return echo(session.get(), channel.get());
+    const std::string problem =
+        command_ == "say" ? say(channel.get()) : echo(session.get(), channel.get());
+    if (!problem.empty()) return problem;
+    if (command_ == "die") {
+      ssh_channel_request_send_exit_signal(channel.get(), "TERM", 0, "", "");
+    } else {
+      ssh_channel_request_send_exit_status(channel.get(), 5);
+    }
+    ssh_channel_send_eof(channel.get());
+    ssh_channel_close(channel.get());
+    // Its goodbye must not overtake what it still has to send.
+    while (!ssh_channel_is_closed(channel.get()) || ssh_is_connected(session.get())) {
+      ssh_message message = ssh_message_get(session.get());
+      if (!message) break;
+      ssh_message_free(message);
+    }
+    return {};
+  }
+
+  /// Prints the environment, and a word on standard error.
+  std::string say(ssh_channel channel) const {
+    constexpr std::string_view kBeside = "beside\n";
+    ssh_channel_write_stderr(channel, kBeside.data(), kBeside.size());
+    ssh_channel_write(channel, environment_.data(),
+                      static_cast<std::uint32_t>(environment_.size()));
+    return {};
   }
 
   void answer_key(ssh_message message) const {
@@ -458,20 +496,51 @@ class LibsshServer {
     }
   }
 
-  ChannelPointer answer_until_started(ssh_session session) const {
+  /// Whether a channel may be opened, or the refusal that was sent.
+  static bool is_opened(ssh_message message, int subtype, ChannelPointer& channel) {
+    if (subtype == SSH_CHANNEL_SESSION || subtype == SSH_CHANNEL_DIRECT_TCPIP) {
+      const char* host = ssh_message_channel_request_open_destination(message);
+      if (subtype == SSH_CHANNEL_SESSION || std::string_view(host) == "anywhere") {
+        channel.reset(ssh_message_channel_request_open_reply_accept(message));
+        return true;
+      }
+    }
+    ssh_message_reply_default(message);
+    return false;
+  }
+
+  /// A command, a subsystem, or a variable of the environment. True: it starts.
+  bool is_run(ssh_message message, int subtype) {
+    if (subtype == SSH_CHANNEL_REQUEST_ENV) {
+      environment_ += std::string(ssh_message_channel_request_env_name(message)) + "=" +
+                      ssh_message_channel_request_env_value(message) + "\n";
+    } else if (subtype == SSH_CHANNEL_REQUEST_EXEC) {
+      command_ = ssh_message_channel_request_command(message);
+    } else if (subtype == SSH_CHANNEL_REQUEST_SUBSYSTEM &&
+               std::string_view(ssh_message_channel_request_subsystem(message)) == "echo") {
+      command_ = "echo";
+    } else {
+      ssh_message_reply_default(message);
+      return false;
+    }
+    ssh_message_channel_request_reply_success(message);
+    return !command_.empty();
+  }
+
+  ChannelPointer answer_until_started(ssh_session session) {
     ChannelPointer channel;
     while (ssh_message message = ssh_message_get(session)) {
       const int type = ssh_message_type(message), subtype = ssh_message_subtype(message);
       bool is_started = false;
       if (type == SSH_REQUEST_AUTH && subtype == SSH_AUTH_METHOD_PUBLICKEY) {
         answer_key(message);
+      } else if (type == SSH_REQUEST_AUTH && subtype == SSH_AUTH_METHOD_PASSWORD &&
+                 std::string_view(ssh_message_auth_password(message)) == kPassword) {
+        ssh_message_auth_reply_success(message, 0);
       } else if (type == SSH_REQUEST_CHANNEL_OPEN) {
-        channel.reset(ssh_message_channel_request_open_reply_accept(message));
-        is_started = subtype == SSH_CHANNEL_DIRECT_TCPIP;
-      } else if (type == SSH_REQUEST_CHANNEL && (subtype == SSH_CHANNEL_REQUEST_EXEC ||
-                                                 subtype == SSH_CHANNEL_REQUEST_SUBSYSTEM)) {
-        ssh_message_channel_request_reply_success(message);
-        is_started = true;
+        is_started = is_opened(message, subtype, channel) && subtype == SSH_CHANNEL_DIRECT_TCPIP;
+      } else if (type == SSH_REQUEST_CHANNEL) {
+        is_started = is_run(message, subtype);
       } else if (type == SSH_REQUEST_SERVICE) {
         ssh_message_service_reply_success(message);
       } else {
@@ -493,22 +562,13 @@ class LibsshServer {
       if (ssh_channel_write(channel, buffer.data(), static_cast<std::uint32_t>(n)) != n)
         return std::string("writing: ") + ssh_get_error(session);
     }
-    ssh_channel_request_send_exit_status(channel, 5);
-    ssh_channel_send_eof(channel);
-    ssh_channel_close(channel);
-    // Its goodbye must not overtake what it still has to send.
-    while (!ssh_channel_is_closed(channel) || ssh_is_connected(session)) {
-      ssh_message message = ssh_message_get(session);
-      if (!message) break;
-      ssh_message_free(message);
-    }
     return {};
   }
 
   crypto::PrivateKey host_key_, user_key_;
   int listener_;
   std::uint16_t port_ = 0;
-  std::string problem_;
+  std::string problem_, environment_, command_;
   std::thread thread_;
 };
 
@@ -572,22 +632,22 @@ TEST_P(LibsshServerHostKey, shows_us_its_host_key_and_signs_every_rekey_with_it)
 }
 
 class LibsshServerAuth : public LibsshServerCell {};
-TEST_P(LibsshServerAuth, takes_our_user_key) {
+TEST_P(LibsshServerAuth, lets_us_in) {
   cell("Libssh", "server", "login", GetParam());
   LibsshServer server(crypto::KeyType::ed25519, key_type_of(GetParam()));
+  OurClient::Setup setup = server.client();
+  if (GetParam() == "password") {
+    setup.key = new_key();  // which it does not know
+    setup.password = kPassword;
+  }
   {
-    OurClient client(server.client());
+    OurClient client(setup);
     SK_ASSERT_OK(client.connect());
     Result<Channel> channel = client.open("echo", OpenForm::session_subsystem);
     SK_ASSERT_OK(channel);
     EXPECT_EQ(echo_problem(*channel, 1 << 10), "");
   }
   EXPECT_EQ(server.join(), "");
-}
-
-std::vector<std::string> keys_of(std::vector<std::string> values) {
-  std::erase(values, "password");
-  return values;
 }
 
 #define SK_ROW(Column, values)                                                        \
@@ -597,7 +657,7 @@ SK_ROW(Kex, kex_values());
 SK_ROW(Cipher, cipher_values());
 SK_ROW(Mac, mac_values());
 SK_ROW(HostKey, host_key_values());
-SK_ROW(Auth, keys_of(auth_values()));
+SK_ROW(Auth, auth_values());
 #undef SK_ROW
 
 TEST(LibsshServer, that_does_not_know_our_key_is_an_error_that_says_so) {
@@ -642,6 +702,81 @@ TEST(LibsshServer, runs_a_subsystem_keeps_our_half_close_and_tells_its_exit_code
     SK_ASSERT_OK(end);
     EXPECT_EQ(end->status.reason, "exit-status");
     EXPECT_EQ(end->status.message, "5");
+  }
+  EXPECT_EQ(server.join(), "");
+}
+
+TEST(LibsshServer, takes_our_headers_and_sends_standard_error) {
+  cell("Libssh", "server", "service", "environment, error lane");
+  LibsshServer server;
+  {
+    OurClient client(server.client());
+    SK_ASSERT_OK(client.connect());
+    Result<Channel> channel = client.open("say", OpenForm::session_exec, {{"COLOUR", "deep blue"}});
+    SK_ASSERT_OK(channel);
+    const Result<std::string> out = read_all(*channel);
+    SK_ASSERT_OK(out);
+    EXPECT_EQ(*out, "COLOUR=deep blue\n");
+    const Result<Bytes> beside = channel->read_error(kPatience);
+    SK_ASSERT_OK(beside);
+    EXPECT_EQ(as_text(*beside), "beside\n");
+  }
+  EXPECT_EQ(server.join(), "");
+}
+
+TEST(LibsshServer, tells_us_a_signal) {
+  cell("Libssh", "server", "service", "exit signal");
+  LibsshServer server;
+  {
+    OurClient client(server.client());
+    SK_ASSERT_OK(client.connect());
+    Result<Channel> channel = client.open("die");
+    SK_ASSERT_OK(channel);
+    SK_ASSERT_OK(channel->close_write());
+    const Result<Closed> end = channel->wait_closed(kPatience);
+    SK_ASSERT_OK(end);
+    EXPECT_EQ(end->status.code, Code::aborted);
+    EXPECT_EQ(end->status.message, "TERM");
+  }
+  EXPECT_EQ(server.join(), "");
+}
+
+TEST(LibsshServer, refuses_what_it_does_not_have) {
+  cell("Libssh", "server", "service", "refusal, refused forwarding");
+  LibsshServer server;
+  {
+    OurClient client(server.client());
+    SK_ASSERT_OK(client.connect());
+    const Result<Channel> forwarding = client.open("elsewhere:7", OpenForm::direct_tcpip);
+    ASSERT_FALSE(forwarding);
+    EXPECT_TRUE(forwarding.error().is(Errc::refused)) << forwarding.error().message();
+    const Result<Channel> none = client.open("nothing", OpenForm::session_subsystem);
+    ASSERT_FALSE(none);
+    EXPECT_TRUE(none.error().is(Errc::no_such_service)) << none.error().message();
+  }
+}
+
+TEST(LibsshServer, knows_no_channels_to_unix_sockets) {
+  cell("Libssh", "server", "service", "direct-streamlocal");
+  LibsshServer server;
+  OurClient client(server.client());
+  SK_ASSERT_OK(client.connect());
+  EXPECT_FALSE(client.open("/anywhere", OpenForm::direct_streamlocal));
+  not_supported("knows no channels of that kind");
+}
+
+TEST(LibsshServer, gives_us_back_every_byte_while_keys_are_exchanged_again_and_again) {
+  cell("Libssh", "server", "policy", "rekey under load");
+  LibsshServer server;
+  {
+    OurClient::Setup setup = server.client();
+    setup.rekey_after_bytes = kOften;
+    OurClient client(setup);
+    SK_ASSERT_OK(client.connect());
+    Result<Channel> channel = client.open("echo");
+    SK_ASSERT_OK(channel);
+    EXPECT_EQ(echo_problem(*channel, 1 << 20), "");
+    EXPECT_GE(client.exchanges(), 3u);
   }
   EXPECT_EQ(server.join(), "");
 }
