@@ -38,6 +38,7 @@ ROWS = {
 ONE_ROLE = {"Libssh2": "client", "Putty": "client", "TinySsh": "server"}
 ROLES = {"client": "Clients that log in to us", "server": "Servers that we log in to"}
 SHOWN = {"passed": "ok", "failed": "FAILED", "not supported": "-", "skipped": "skipped", "untested": "."}
+COLUMNS = ("kex", "cipher", "MAC", "host key", "login", "service", "policy", "native")
 OWN_COLUMNS = ("native",)  # that concern some rows only
 WIDEST = 11  # of a column's heading, which is broken where it is longer
 
@@ -52,6 +53,14 @@ class Cell:
     reason: str = ""
     seconds: float = 0
     test: str = ""
+    place: int = 0  # among all tests
+
+
+def order(cell):
+    """As the first row has its columns and values."""
+    column = COLUMNS.index(cell.column) if cell.column in COLUMNS else len(COLUMNS)
+    row = list(ROWS).index(cell.implementation) if cell.implementation in ROWS else len(ROWS)
+    return column, row, cell.place
 
 
 # ---------------------------------------------------------------- from what the tests said
@@ -61,11 +70,13 @@ def reason_of_failure(test):
     return "; ".join(f["failure"].strip().splitlines()[-1] for f in test.get("failures", []))[:300]
 
 
-def cells_of(report):
+def cells_of(report, shard=0, shards=1):
     """The cells of a report of GoogleTest's, and the failed tests that are no cells."""
     cells, others = [], []
+    place = shard - shards
     for suite in report["testsuites"]:
         for test in suite["testsuite"]:
+            place += shards  # the tests are dealt out one after another
             name = f"{suite['name']}.{test['name']}"
             result, reason = "passed", ""
             if test.get("failures"):
@@ -80,7 +91,7 @@ def cells_of(report):
                 continue
             for value in test["value"].split(", "):  # a test may stand for several cells
                 cells.append(Cell(test["implementation"], test["role"], test["column"], value, result, reason,
-                                  float(test["time"].rstrip("s")), name))
+                                  float(test["time"].rstrip("s")), name, place))
     return cells, others
 
 
@@ -107,10 +118,10 @@ def run(program, words, jobs):
                 others.append(f"process {number} of {jobs} ended without a report: "
                               f"{(text.strip().splitlines() or ['it said nothing'])[-1]}")
                 continue
-            more, bad = cells_of(report)
+            more, bad = cells_of(report, number, jobs)
             cells += more
             others += bad
-    return cells, others, "".join(said)
+    return sorted(cells, key=order), others, "".join(said)
 
 
 def with_holes(cells, whole):

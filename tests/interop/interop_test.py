@@ -74,6 +74,12 @@ class CellsTest(unittest.TestCase):
 
 
 class TableTest(unittest.TestCase):
+    def test_columns_and_values_are_in_the_order_of_the_first_row(self):
+        cells, _ = interop.cells_of(report(cell("a", "Putty", "y", column="service"), cell("b", "Putty", "z"),
+                                           cell("c", "OpenSsh", "x"), cell("d", "OpenSsh", "z")))
+        self.assertEqual([(c.column, c.value) for c in sorted(cells, key=interop.order)],
+                         [("kex", "x"), ("kex", "z"), ("kex", "z"), ("service", "y")])
+
     def test_a_table_has_a_line_for_each_row_and_says_why(self):
         cells, others = interop.cells_of(report(
             cell("a", "Go", "curve25519-sha256"), cell("b", "Go", "ecdh-sha2-nistp256"),
