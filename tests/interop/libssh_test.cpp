@@ -393,15 +393,18 @@ TEST(LibsshClient, has_no_way_to_ask_for_a_type_of_channel) {
 
 // ---------------------------------------------------------------- its server
 
-/// Accepts one connection and serves one channel: a session with a command or the subsystem `echo`,
-/// or a direct-tcpip to `anywhere`; it gives back what comes and exits with 5. The command `say`
-/// prints its environment, and a word on standard error; `die` ends by a signal.
+/// Accepts one connection and, when all channels that it is to have are open, serves them one after
+/// another: a session with a command or the subsystem `echo`, or a direct-tcpip to `anywhere`; it
+/// gives back what comes and exits with 5. The command `say` prints its environment, and a word on
+/// standard error; `die` ends by a signal.
 class LibsshServer {
  public:
   explicit LibsshServer(crypto::KeyType host_key = crypto::KeyType::ed25519,
-                        crypto::KeyType user_key = crypto::KeyType::ed25519)
+                        crypto::KeyType user_key = crypto::KeyType::ed25519,
+                        std::size_t channels = 1)
       : host_key_(new_key(host_key)),
         user_key_(new_key(user_key)),
+        wanted_(channels),
         listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -453,24 +456,33 @@ class LibsshServer {
     if (ssh_handle_key_exchange(session.get()) != SSH_OK)
       return std::string("key exchange: ") + ssh_get_error(session.get());
     ssh_set_auth_methods(session.get(), SSH_AUTH_METHOD_PUBLICKEY | SSH_AUTH_METHOD_PASSWORD);
-    const ChannelPointer channel = answer_until_started(session.get());
-    if (!channel) return std::string("before a channel: ") + ssh_get_error(session.get());
-    const std::string problem =
-        command_ == "say" ? say(channel.get()) : echo(session.get(), channel.get());
-    if (!problem.empty()) return problem;
-    if (command_ == "die") {
-      ssh_channel_request_send_exit_signal(channel.get(), "TERM", 0, "", "");
-    } else {
-      ssh_channel_request_send_exit_status(channel.get(), 5);
+    std::vector<ChannelPointer> channels;
+    for (std::size_t i = 0; i < wanted_; ++i) {
+      channels.push_back(answer_until_started(session.get()));
+      if (!channels.back()) return std::string("before a channel: ") + ssh_get_error(session.get());
     }
-    ssh_channel_send_eof(channel.get());
-    ssh_channel_close(channel.get());
+    for (const ChannelPointer& channel : channels)
+      if (std::string problem = serve(session.get(), channel.get()); !problem.empty())
+        return problem;
     // Its goodbye must not overtake what it still has to send.
-    while (!ssh_channel_is_closed(channel.get()) || ssh_is_connected(session.get())) {
+    while (!ssh_channel_is_closed(channels.back().get()) || ssh_is_connected(session.get())) {
       ssh_message message = ssh_message_get(session.get());
       if (!message) break;
       ssh_message_free(message);
     }
+    return {};
+  }
+
+  std::string serve(ssh_session session, ssh_channel channel) const {
+    std::string problem = command_ == "say" ? say(channel) : echo(session, channel);
+    if (!problem.empty()) return problem;
+    if (command_ == "die") {
+      ssh_channel_request_send_exit_signal(channel, "TERM", 0, "", "");
+    } else {
+      ssh_channel_request_send_exit_status(channel, 5);
+    }
+    ssh_channel_send_eof(channel);
+    ssh_channel_close(channel);
     return {};
   }
 
@@ -566,6 +578,7 @@ class LibsshServer {
   }
 
   crypto::PrivateKey host_key_, user_key_;
+  std::size_t wanted_;
   int listener_;
   std::uint16_t port_ = 0;
   std::string problem_, environment_, command_;
@@ -720,6 +733,29 @@ TEST(LibsshServer, takes_our_headers_and_sends_standard_error) {
     const Result<Bytes> beside = channel->read_error(kPatience);
     SK_ASSERT_OK(beside);
     EXPECT_EQ(as_text(*beside), "beside\n");
+  }
+  EXPECT_EQ(server.join(), "");
+}
+
+TEST(LibsshServer, has_a_hundred_of_our_channels_open_at_once) {
+  cell("Libssh", "server", "service", "100 channels");
+  LibsshServer server(crypto::KeyType::ed25519, crypto::KeyType::ed25519, 100);
+  {
+    OurClient client(server.client());
+    SK_ASSERT_OK(client.connect());
+    std::vector<Channel> channels;
+    for (int i = 0; i < 100; ++i) {
+      Result<Channel> channel = client.open("echo");
+      SK_ASSERT_OK(channel);
+      SK_ASSERT_OK(channel->write(std::to_string(i), kPatience));
+      SK_ASSERT_OK(channel->close_write());
+      channels.push_back(std::move(*channel));
+    }
+    for (std::size_t i = 0; i < channels.size(); ++i) {
+      const Result<std::string> out = read_all(channels[i]);
+      SK_ASSERT_OK(out);
+      EXPECT_EQ(*out, std::to_string(i));
+    }
   }
   EXPECT_EQ(server.join(), "");
 }
