@@ -1,8 +1,6 @@
 // The services of OurServer, and what both of our sides need: keys, folders, transfers.
 #include "our_server.hpp"
 
-#include <streamkit/crypto/cipher.hpp>
-
 #include <algorithm>
 #include <cstdlib>
 #include <fcntl.h>
@@ -17,6 +15,7 @@ namespace {
 
 constexpr std::size_t kPiece = 64 * 1024;
 constexpr std::size_t kMaxHeld = 16 << 20;
+constexpr auto kBetweenLooks = std::chrono::milliseconds(20);  // at another program
 
 // "code N" among the arguments of a command, or the header CODE: what the service closes with.
 Status wanted_status(const ChannelInfo& info) {
@@ -82,9 +81,11 @@ class Say : public std::enable_shared_from_this<Say> {
   std::string lines_;
 };
 
+}  // namespace
+
 void serve(Peer& peer) {
-  for (const bool holds : {false, true}) {
-    peer.on_open(holds ? "hold" : "echo", [holds](Incoming incoming) {
+  for (const char* name : {"echo", "shell", "hold"}) {
+    peer.on_open(name, [holds = std::string_view(name) == "hold"](Incoming incoming) {
       if (Result<Channel> channel = incoming.accept())
         std::make_shared<Echo>(std::move(*channel), holds)->read();
     });
@@ -93,60 +94,6 @@ void serve(Peer& peer) {
     if (Result<Channel> channel = incoming.accept())
       std::make_shared<Say>(std::move(*channel))->start();
   });
-}
-
-}  // namespace
-
-// ---------------------------------------------------------------- suites
-
-const std::vector<Suite>& all_suites() {
-  static const std::vector<Suite> suites = [] {
-    std::vector<Suite> out;
-    for (const std::string_view cipher : crypto::cipher_names()) {
-      if (crypto::find_cipher(cipher)->aead) {
-        out.push_back({cipher.data()});
-        continue;
-      }
-      for (const std::string_view mac : crypto::mac_names())
-        out.push_back({cipher.data(), mac.data()});
-    }
-    return out;
-  }();
-  return suites;
-}
-
-std::vector<Suite> suites_of(const std::vector<std::string>& ciphers,
-                             const std::vector<std::string>& macs) {
-  const auto has = [](const std::vector<std::string>& list, const char* name) {
-    return std::find(list.begin(), list.end(), name) != list.end();
-  };
-  std::vector<Suite> out;
-  for (const Suite& suite : all_suites())
-    if (has(ciphers, suite.cipher) && (*suite.mac == 0 || has(macs, suite.mac)))
-      out.push_back(suite);
-  return out;
-}
-
-std::string test_name(std::string_view algorithm) {
-  std::string name(algorithm.substr(0, algorithm.find('@')));
-  for (char& c : name)
-    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
-  return name;
-}
-
-std::string suite_name(const ::testing::TestParamInfo<Suite>& info) {
-  std::string name = test_name(info.param.cipher);
-  if (*info.param.mac) name += "_and_" + test_name(info.param.mac);
-  return name;
-}
-
-std::string kex_name(const ::testing::TestParamInfo<std::string_view>& info) {
-  const bool is_alias = info.param.find('@') != std::string_view::npos;
-  return test_name(info.param) + (is_alias ? "_alias" : "");
-}
-
-std::string key_type_name(const ::testing::TestParamInfo<crypto::KeyType>& info) {
-  return test_name(crypto::key_type_name(info.param));
 }
 
 // ---------------------------------------------------------------- folders and keys
@@ -178,10 +125,11 @@ std::string text_of(const crypto::PrivateKey& key) {
   return std::string(as_text(text.view()));
 }
 
-ssh::Algorithms with_kex(std::string_view kex) {
-  ssh::Algorithms algorithms;
-  algorithms.kex = {std::string(kex)};
-  return algorithms;
+std::string key_type_name(const ::testing::TestParamInfo<crypto::KeyType>& info) {
+  std::string name(crypto::key_type_name(info.param));
+  std::replace_if(
+      name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+  return name;
 }
 
 std::string machine_user() {
@@ -214,6 +162,16 @@ std::string Log::text() {
   return text_;
 }
 
+std::string Log::wait_for(std::initializer_list<std::string_view> words) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, kPatience, [&] {
+    return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+      return text_.find(word) != std::string::npos;
+    });
+  });
+  return text_;
+}
+
 std::uint64_t Log::exchanges() {
   constexpr std::string_view kBefore = " ended after ";
   std::unique_lock lock(mutex_);
@@ -229,6 +187,11 @@ OurServer::OurServer(Setup setup) : user_key_(new_key(setup.user_key)) {
   options.name = "ours";
   options.identity = new_key(setup.host_key);
   options.trust.authorized_keys = {user_key_.public_key()};
+  if (!setup.password.empty())
+    options.trust.password = [right = setup.password](const std::string& name,
+                                                      std::string_view given) {
+      return name == kUser && given == right;
+    };
   options.algorithms = std::move(setup.algorithms);
   options.limits.ssh.rekey_after_bytes = setup.rekey_after_bytes;
   options.log = [this](std::string_view level, std::string_view line) { log_.put(level, line); };
@@ -236,8 +199,43 @@ OurServer::OurServer(Setup setup) : user_key_(new_key(setup.user_key)) {
   peer_.emplace(Peer::make(std::move(options)).value());
   serve(*peer_);
   endpoint_ = peer_->bind(endpoint_).value();
+  peer_->on_forward([this, is_first = true](const ForwardRequest& request) mutable {
+    if (std::exchange(is_first, false)) forward_.set_value(request);
+    return Result<std::uint32_t>(request.port);
+  });
   folder_.write("user_key", text_of(user_key_));
-  folder_.write("known_hosts", KnownHosts::line("127.0.0.1", port(), host_key()) + "\n");
+  pretend_host_key(peer_->key());
+}
+
+void OurServer::pretend_host_key(const crypto::PublicKey& key) {
+  told_ = key;
+  folder_.write("known_hosts", KnownHosts::line("127.0.0.1", port(), key) + "\n");
+}
+
+std::optional<ForwardRequest> OurServer::wait_for_forward(const Program& client) {
+  std::future<ForwardRequest> asked = forward_.get_future();
+  const auto deadline = Clock::now() + kPatience;
+  while (asked.wait_for(kBetweenLooks) != std::future_status::ready)
+    if (!client.is_running() || Clock::now() > deadline) return std::nullopt;
+  return asked.get();
+}
+
+std::optional<ForwardRequest> OurServer::wait_for_forward() {
+  std::future<ForwardRequest> asked = forward_.get_future();
+  if (asked.wait_for(kPatience) != std::future_status::ready) return std::nullopt;
+  return asked.get();
+}
+
+Result<Channel> OurServer::open_forwarded(const ForwardRequest& granted) {
+  const auto deadline = Clock::now() + kPatience;
+  while (true) {
+    std::promise<Result<Channel>> opened;
+    peer_->async_open_forwarded(granted, granted.port, "127.0.0.1", 1, kPatience,
+                                [&](Result<Channel> r) { opened.set_value(std::move(r)); });
+    Result<Channel> channel = opened.get_future().get();
+    if (channel || peer_->peers().empty() || Clock::now() > deadline) return channel;
+    std::this_thread::sleep_for(kBetweenLooks);
+  }
 }
 
 OurServer::~OurServer() {
@@ -254,6 +252,7 @@ OurClient::OurClient(const Setup& setup)
   options.trust.known_host_keys = {setup.host_key_fingerprint};
   options.algorithms = setup.algorithms;
   options.limits.ssh.rekey_after_bytes = setup.rekey_after_bytes;
+  options.trust.present_password = setup.password;
   options.reconnect.on = false;
   options.log = [this](std::string_view level, std::string_view line) { log_.put(level, line); };
   if (setup.change) setup.change(options);

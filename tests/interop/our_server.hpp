@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <future>
 
 namespace streamkit::testing {
 
@@ -23,25 +24,6 @@ namespace streamkit::testing {
 /// Both sides of a transfer exchange keys anew after this many bytes in a direction.
 inline constexpr std::uint64_t kRekeyBytes = 1 << 20;
 inline constexpr const char* kUser = "tester";
-
-/// A cipher and, where it needs one, a MAC.
-struct Suite {
-  const char* cipher;
-  const char* mac = "";
-  std::vector<std::string> macs() const {
-    return *mac ? std::vector<std::string>{mac} : std::vector<std::string>{};
-  }
-};
-/// Every cipher of ours with every MAC it takes.
-const std::vector<Suite>& all_suites();
-/// Those of them with one of these ciphers and, for ciphers with a MAC, one of these MACs.
-std::vector<Suite> suites_of(const std::vector<std::string>& ciphers,
-                             const std::vector<std::string>& macs);
-std::string suite_name(const ::testing::TestParamInfo<Suite>& info);
-/// The names of tests: of an algorithm, of a key exchange, of a key type.
-std::string test_name(std::string_view algorithm);
-std::string kex_name(const ::testing::TestParamInfo<std::string_view>& info);
-std::string key_type_name(const ::testing::TestParamInfo<crypto::KeyType>& info);
 
 /// A folder of mode 0700 that goes away with everything in it.
 class Folder {
@@ -61,12 +43,16 @@ class Folder {
 
 crypto::PrivateKey new_key(crypto::KeyType type = crypto::KeyType::ed25519);
 std::string text_of(const crypto::PrivateKey& key);
+/// The last part of a parameterised test's name.
+std::string key_type_name(const ::testing::TestParamInfo<crypto::KeyType>& info);
 
 /// What a peer of ours logs.
 class Log {
  public:
   void put(std::string_view level, std::string_view line);
   std::string text();
+  /// Waits until it has one of these words, and gives all of it.
+  std::string wait_for(std::initializer_list<std::string_view> words);
   /// How many key exchanges the first link that ended had; waits for its end.
   std::uint64_t exchanges();
 
@@ -82,12 +68,12 @@ constexpr std::uint64_t exchanges_for(std::uint64_t size) {
   return 1 + size / (4 * kRekeyBytes);
 }
 
-/// One key exchange and everything else as usual.
-ssh::Algorithms with_kex(std::string_view kex);
+/// Makes a peer serve `echo` and what else OurServer has.
+void serve(Peer& peer);
 
-/// The service `echo` gives back what comes, as it comes; `hold` gives it back after the end of
-/// input; `say` prints its headers, one a line, and a word on the error lane. All close with the
-/// code that the argument `code N` (or the header CODE) asks for.
+/// The services `echo` and `shell` give back what comes, as it comes; `hold` gives it back after
+/// the end of input; `say` prints its headers, one a line, and a word on the error lane. All close
+/// with the code that the argument `code N` (or the header CODE) asks for.
 class OurServer {
  public:
   struct Setup {
@@ -96,6 +82,7 @@ class OurServer {
     crypto::KeyType user_key = crypto::KeyType::ed25519;
     std::uint64_t rekey_after_bytes = kRekeyBytes;
     std::function<void(PeerOptions&)> change{};  ///< the last word before the peer is made
+    std::string password{};  ///< lets in kUser, besides the key
   };
   OurServer() : OurServer(Setup()) {}
   explicit OurServer(Setup setup);
@@ -104,17 +91,30 @@ class OurServer {
   const Folder& folder() const noexcept { return folder_; }
   std::uint16_t port() const noexcept { return endpoint_.port(); }
   Peer& peer() noexcept { return *peer_; }
-  const crypto::PublicKey& host_key() const noexcept { return peer_->key(); }
+  /// What clients are told to expect.
+  const crypto::PublicKey& host_key() const noexcept { return told_; }
   const crypto::PrivateKey& user_key() const noexcept { return user_key_; }
   /// The user's private key, for programs.
   std::string user_key_file() const { return folder_.file("user_key"); }
   std::string known_hosts_file() const { return folder_.file("known_hosts"); }
   Log& log() noexcept { return log_; }
 
+  /// Tells clients to expect another key than ours.
+  void pretend_host_key(const crypto::PublicKey& key);
+  /// The first -R that a client asked for, which was granted; nothing: the client ended, or the
+  /// time.
+  std::optional<ForwardRequest> wait_for_forward(const Program& client);
+  std::optional<ForwardRequest> wait_for_forward();
+  /// A channel that leads to where the client forwards it. It is asked for until the client takes
+  /// it, which may have heard of its port being granted a moment later.
+  Result<Channel> open_forwarded(const ForwardRequest& granted);
+
  private:
   Folder folder_;
   crypto::PrivateKey user_key_;
+  crypto::PublicKey told_;
   Log log_;
+  std::promise<ForwardRequest> forward_;
   std::optional<Peer> peer_;
   Endpoint endpoint_{"tcp://127.0.0.1:0"};
 };
@@ -133,10 +133,12 @@ class OurClient {
     std::string host_key_fingerprint;
     ssh::Algorithms algorithms{};
     std::uint64_t rekey_after_bytes = kRekeyBytes;
+    std::string password{};
     std::function<void(PeerOptions&)> change{};  ///< the last word before the peer is made
     std::string agent{};
   };
   explicit OurClient(const Setup& setup);
+  Peer& peer() noexcept { return *peer_; }
   Result<PeerInfo> connect();
   Result<Channel> open(std::string what, OpenForm form = OpenForm::session_exec,
                        Headers environment = {});

@@ -239,6 +239,11 @@ std::string Program::errors() {
   return errors_;
 }
 
+bool Program::is_running() const noexcept {
+  pollfd ended{pid_fd_, POLLIN, 0};
+  return pid_ > 0 && !code_ && ::poll(&ended, 1, 0) == 0;
+}
+
 std::optional<int> Program::wait() {
   if (code_ || pid_ <= 0) return code_;
   pollfd ended{pid_fd_, POLLIN, 0};

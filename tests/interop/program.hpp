@@ -60,6 +60,7 @@ class Program {
   Program& operator=(const Program&) = delete;
 
   bool is_started() const noexcept { return pid_ > 0; }
+  bool is_running() const noexcept;
 
   /// Sends `size` bytes of the pattern to standard input, ends it, and reads standard output to its
   /// end. Empty when the same bytes came back, else a sentence that also quotes standard error.

@@ -9,9 +9,9 @@ import pathlib
 import re
 import sys
 
-GROUPS = ["build", "test", "clang", "bench", "ci"]
+GROUPS = ["build", "test", "clang", "go", "bench", "interop", "ci"]
 NAME = re.compile(r"^([a-z0-9][a-z0-9+.-]+)( \[[a-z0-9-]+( [a-z0-9-]+)*\])?$")
-STARTS_A_DAEMON = {"nginx-light": "bench", "openssh-server": "ci"}  # the only group that it is allowed in
+STARTS_A_DAEMON = {"nginx-light": "bench", "openssh-server": "interop", "tinysshd": "interop"}  # the only group that it is allowed in
 
 
 def main():

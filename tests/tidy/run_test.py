@@ -52,7 +52,7 @@ class EnsureTest(unittest.TestCase):
 
     def test_calls_neither_apt_nor_sudo_when_nothing_is_missing(self):
         self.pretend_debian()
-        for group in ("build", "test", "clang", "bench", "ci"):
+        for group in ("build", "test", "clang", "go", "bench", "interop", "ci"):
             self.assertEqual(self.run_ensure(group), (0, "", ""))
 
     def test_says_what_is_missing_and_why_and_installs_only_that(self):
@@ -100,8 +100,12 @@ class EnsureTest(unittest.TestCase):
         self.program("apt-get", f'[[ -x {self.policy} ]] && echo forbidden >>{self.log} || echo allowed >>{self.log}')
         self.assertEqual(self.run_ensure("build")[2], "allowed\nallowed\n")
         self.log.write_text("")
-        self.assertEqual(self.run_ensure("ci")[2], "allowed\nforbidden\n")  # update, install
-        self.assertFalse(self.policy.exists())
+        for package in ("openssh-server", "tinysshd"):
+            self.pretend_debian(missing=[package])
+            self.program("apt-get", f'[[ -x {self.policy} ]] && echo forbidden >>{self.log} || echo allowed >>{self.log}')
+            self.log.write_text("")
+            self.assertEqual(self.run_ensure("ci")[2], "allowed\nforbidden\n")  # update, install
+            self.assertFalse(self.policy.exists())
         self.program("apt-get", "[[ $1 == update ]]")  # installing fails
         self.assertEqual(self.run_ensure("ci")[0], 3)
         self.assertFalse(self.policy.exists())
