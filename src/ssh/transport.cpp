@@ -346,21 +346,21 @@ Result<void> Transport::Impl::answer_with(Result<AuthStep> step) {
 }
 
 Result<void> Transport::Impl::ask(const InfoRequest& request) {
-  if (final_error_) return *final_error_;
+  if (end_) return end_->error;
   if (question_ != Question::auth || !auth_server_)
     return Error(Errc::usage, "ask() without a question");
   return answer_with(auth_server_->ask(request));
 }
 
 Result<void> Transport::Impl::answer_prompts(const std::vector<SecretBytes>& answers) {
-  if (final_error_) return *final_error_;
+  if (end_) return end_->error;
   if (question_ != Question::auth || !auth_client_)
     return Error(Errc::usage, "answer_prompts() without a question");
   return answer_with(auth_client_->answer_prompts(answers));
 }
 
 Result<void> Transport::Impl::provide_signature(ByteView signature) {
-  if (final_error_) return *final_error_;
+  if (end_) return end_->error;
   if (question_ != Question::auth || !auth_client_)
     return Error(Errc::usage, "provide_signature() without a question");
   return answer_with(auth_client_->provide_signature(signature));

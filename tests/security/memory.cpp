@@ -94,10 +94,11 @@ void* crypto_realloc(void* block, std::size_t size, const char*, int) {
   return larger;
 }
 
-/// Before anything of libcrypto asked for memory.
-__attribute__((constructor(101))) void take_over_libcrypto() {
+void take_over_libcrypto() {
   libcrypto_is_ours = CRYPTO_set_mem_functions(crypto_malloc, crypto_realloc, crypto_free) == 1;
 }
+/// Before anything of libcrypto asked for memory, which libssh's constructor makes it do.
+__attribute__((section(".preinit_array"), used)) void (*const kBeforeAll)() = take_over_libcrypto;
 
 }  // namespace
 
