@@ -423,6 +423,9 @@ std::size_t Multiplexer::open_channels() const noexcept {
 std::size_t Multiplexer::owed_bytes() const noexcept {
   return impl_->owed_bytes();
 }
+bool Multiplexer::owes_replies() const noexcept {
+  return impl_->owed_answers + impl_->global_answers.total() > 0;
+}
 bool Multiplexer::is_open(ChannelId id) const noexcept {
   const Channel* const c = impl_->find(id);
   return c != nullptr && c->is_alive() && !c->close_queued;

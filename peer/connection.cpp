@@ -597,7 +597,11 @@ void Connection::handle(channel::GlobalRequest& e) {
 
 Result<void> Connection::link_payload(ByteView payload, const Keeper& keeper) {
   writes_in_a_row_ = 0;
-  return mux_.handle_payload(payload, io::now(), keeper);
+  Result<void> handled = mux_.handle_payload(payload, io::now(), keeper);
+  // Replies are given while the link still has the question: it counts them, and stops reading when too
+  // many are not taken.
+  if (handled && mux_.owes_replies()) handle_events();
+  return handled;
 }
 
 Result<void> Connection::link_given(ByteView header, Bytes body, TimePoint now) {

@@ -86,7 +86,7 @@ struct Case {
   std::string why;
 };
 
-TEST_F(SshKeygenCertificate, is_taken_or_refused_for_alice_by_each_of_its_fields) {
+TEST_F(SshKeygenCertificate, a20_is_taken_or_refused_for_alice_by_each_of_its_fields) {
   ASSERT_NO_FATAL_FAILURE(make_key("ca", {"ed25519"}));
   ASSERT_NO_FATAL_FAILURE(make_key("key", {"ed25519"}));
   const Case cases[] = {
@@ -125,7 +125,7 @@ TEST_F(SshKeygenCertificate, is_taken_or_refused_for_alice_by_each_of_its_fields
   }
 }
 
-TEST_F(SshKeygenCertificate, with_a_sha1_signature_is_refused_and_with_sha2_taken) {
+TEST_F(SshKeygenCertificate, a20_with_a_sha1_signature_is_refused_and_with_sha2_taken) {
   ASSERT_NO_FATAL_FAILURE(make_key("rsa", {"rsa", "-b", "2048"}));
   ASSERT_NO_FATAL_FAILURE(make_key("key", {"ed25519"}));
   for (const std::string algorithm : {"rsa-sha2-256", "rsa-sha2-512"})
@@ -135,7 +135,7 @@ TEST_F(SshKeygenCertificate, with_a_sha1_signature_is_refused_and_with_sha2_take
   EXPECT_NE(old.error().message().find("no SHA-1"), std::string::npos) << old.error().message();
 }
 
-TEST_F(SshKeygenCertificate, with_any_bit_changed_or_any_length_is_refused) {
+TEST_F(SshKeygenCertificate, a20_with_any_bit_changed_or_any_length_is_refused) {
   ASSERT_NO_FATAL_FAILURE(make_key("ca", {"ed25519"}));
   ASSERT_NO_FATAL_FAILURE(make_key("key", {"ed25519"}));
   const Result<Certificate> made = sign({"-n", "alice"});
@@ -176,7 +176,7 @@ class MadeCertificate : public ::testing::Test {
   const PrivateKey key_ = PrivateKey::generate().value(), ca_ = PrivateKey::generate().value();
 };
 
-TEST_F(MadeCertificate, signed_with_a_certificate_is_refused_whatever_that_one_says) {
+TEST_F(MadeCertificate, a20_signed_with_a_certificate_is_refused_whatever_that_one_says) {
   EXPECT_NE(refusal({.authority = certificate_blob(ca_.public_key(), ca_)}).find("a plain key"),
             std::string::npos);
   Bytes only_the_name;
@@ -184,7 +184,7 @@ TEST_F(MadeCertificate, signed_with_a_certificate_is_refused_whatever_that_one_s
   EXPECT_NE(refusal({.authority = only_the_name}).find("a plain key"), std::string::npos);
 }
 
-TEST_F(MadeCertificate, signed_by_another_key_than_it_says_is_refused) {
+TEST_F(MadeCertificate, a20_signed_by_another_key_than_it_says_is_refused) {
   const PrivateKey other = PrivateKey::generate().value();
   EXPECT_NE(refusal({.authority = to_bytes(other.public_key().blob())}).find("does not verify"),
             std::string::npos);
@@ -193,12 +193,12 @@ TEST_F(MadeCertificate, signed_by_another_key_than_it_says_is_refused) {
             std::string::npos);
 }
 
-TEST_F(MadeCertificate, is_neither_for_a_user_nor_for_a_host) {
+TEST_F(MadeCertificate, a20_is_neither_for_a_user_nor_for_a_host) {
   for (const std::uint32_t type : {0u, 3u, 0xffffffffu})
     EXPECT_NE(refusal({.type = type}).find("neither"), std::string::npos);
 }
 
-TEST_F(MadeCertificate, keeps_to_the_limits_of_principals_options_and_size) {
+TEST_F(MadeCertificate, a20_keeps_to_the_limits_of_principals_options_and_size) {
   std::vector<std::string> principals(kMaxCertificatePrincipals, "alice");
   EXPECT_TRUE(parse({.principals = principals}));
   principals.emplace_back("alice");
@@ -216,7 +216,7 @@ TEST_F(MadeCertificate, keeps_to_the_limits_of_principals_options_and_size) {
             std::string::npos);
 }
 
-TEST_F(MadeCertificate, has_its_options_in_order_and_each_once) {
+TEST_F(MadeCertificate, a20_has_its_options_in_order_and_each_once) {
   EXPECT_TRUE(parse({.extensions = {{"a", ""}, {"b", "x"}}}));
   EXPECT_FALSE(parse({.extensions = {{"b", ""}, {"a", ""}}}));
   EXPECT_FALSE(parse({.critical_options = {{"force-command", "a"}, {"force-command", "b"}}}));
@@ -226,7 +226,7 @@ TEST_F(MadeCertificate, has_its_options_in_order_and_each_once) {
   EXPECT_FALSE(parse({.principals = {std::string("alice\0", 6)}}));
 }
 
-TEST_F(MadeCertificate, is_valid_from_its_first_second_to_the_one_before_its_last) {
+TEST_F(MadeCertificate, a20_is_valid_from_its_first_second_to_the_one_before_its_last) {
   const Certificate made = parse({.valid_after = 1000, .valid_before = 2000}).value();
   const auto valid = [&](std::uint64_t now) {
     return made.check(now, CertificateType::user, "alice").has_value();
@@ -256,7 +256,7 @@ TEST_F(MadeCertificate, of_a_host_takes_patterns_and_no_critical_option) {
   EXPECT_FALSE(parse(forced).value().check(kNow, CertificateType::host, "other"));
 }
 
-TEST_F(MadeCertificate, has_a_known_critical_option_without_the_text_it_needs) {
+TEST_F(MadeCertificate, a20_has_a_known_critical_option_without_the_text_it_needs) {
   EXPECT_FALSE(parse({.critical_options = {{"force-command", ""}}})
                    .value()
                    .check(kNow, CertificateType::user, "alice"));

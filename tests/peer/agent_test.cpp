@@ -88,7 +88,7 @@ TEST(Agent, keys_of_all_types_let_us_in) {
   }
 }
 
-TEST(Agent, is_asked_for_nothing_unless_it_is_wanted) {
+TEST(Agent, c20_is_asked_for_nothing_unless_it_is_wanted) {
   World w;
   w.start_agent();
   w.client.agent.clear();
@@ -103,7 +103,7 @@ TEST(Agent, is_asked_for_nothing_unless_it_is_wanted) {
   EXPECT_TRUE(w.warned("SSH_AUTH_SOCK is not set"));
 }
 
-TEST(Agent, hears_nothing_of_a_host_that_we_do_not_trust) {
+TEST(Agent, c20_hears_nothing_of_a_host_that_we_do_not_trust) {
   World w;
   w.start_agent();
   w.client.trust.known_host_keys = {new_key().public_key().fingerprint()};
@@ -147,7 +147,7 @@ std::vector<Wrong> wrong_lists() {
   };
 }
 
-TEST(Agent, whose_list_is_wrong_is_left_and_our_own_key_is_tried) {
+TEST(Agent, c20_whose_list_is_wrong_is_left_and_our_own_key_is_tried) {
   for (const Wrong& wrong : wrong_lists()) {
     SCOPED_TRACE(wrong.name);
     World w;
@@ -161,7 +161,7 @@ TEST(Agent, whose_list_is_wrong_is_left_and_our_own_key_is_tried) {
   }
 }
 
-TEST(Agent, that_does_not_sign_is_asked_for_the_next_key) {
+TEST(Agent, c20_that_does_not_sign_is_asked_for_the_next_key) {
   const crypto::PrivateKey good = new_key(), other = new_key();
   for (const int how : {0, 1, 2}) {
     World w({other, good});
@@ -183,7 +183,7 @@ TEST(Agent, that_does_not_sign_is_asked_for_the_next_key) {
   }
 }
 
-TEST(Agent, that_goes_while_it_signs_ends_with_an_ordinary_refusal) {
+TEST(Agent, c20_that_goes_while_it_signs_ends_with_an_ordinary_refusal) {
   World w({new_key(), new_key()});
   w.start_agent([&](std::uint8_t number, std::optional<Bytes>& answer) {
     if (number == kSign) answer.reset();
@@ -194,7 +194,7 @@ TEST(Agent, that_goes_while_it_signs_ends_with_an_ordinary_refusal) {
   EXPECT_TRUE(w.warned("hung up"));
 }
 
-TEST(Agent, that_says_nothing_is_waited_for_five_seconds) {
+TEST(Agent, c20_that_says_nothing_is_waited_for_five_seconds) {
   for (const std::uint8_t silent : {kList, kSign}) {
     World w;
     w.start_agent([=](std::uint8_t number, std::optional<Bytes>& answer) {
@@ -241,7 +241,7 @@ TEST(AgentMessages, keys_of_unknown_kinds_and_doubles_are_left_out) {
   EXPECT_EQ(to_bytes((*keys)[1].blob()), b);
 }
 
-TEST(AgentMessages, sixty_four_keys_are_used) {
+TEST(AgentMessages, c20_sixty_four_keys_are_used) {
   std::vector<Bytes> blobs;
   for (int i = 0; i < 66; ++i) blobs.push_back(blob_of(new_key()));
   const auto keys = read_agent_keys(FakeAgent::list(blobs));
@@ -249,7 +249,7 @@ TEST(AgentMessages, sixty_four_keys_are_used) {
   EXPECT_EQ(keys->size(), kMaxAgentKeys);
 }
 
-TEST(AgentMessages, an_answer_may_have_256_kib_and_comes_in_pieces) {
+TEST(AgentMessages, c20_an_answer_may_have_256_kib_and_comes_in_pieces) {
   Bytes answer = FakeAgent::framed(Bytes(kMaxAgentAnswer));
   for (const std::size_t size : {0u, 3u, 4u, 1000u, 256u * 1024u + 3u}) {
     const auto found = find_agent_answer(ByteView(answer).first(size));

@@ -91,7 +91,7 @@ const UserCase kUserCases[] = {
 };
 class UserCertificate : public ::testing::TestWithParam<UserCase> {};
 
-TEST_P(UserCertificate, is_refused_and_the_log_says_which_and_why) {
+TEST_P(UserCertificate, a20_is_refused_and_the_log_says_which_and_why) {
   World w;
   w.certify_user(GetParam().fields);
   const Result<PeerInfo> info = w.connect();
@@ -112,7 +112,7 @@ TEST(PeerCertificate, that_is_of_no_use_is_explained_to_who_shows_it) {
   EXPECT_NE(info.error().message().find("is for bob and not for 'c'"), std::string::npos) << info.error().message();
 }
 
-TEST(PeerCertificate, of_another_authority_is_refused) {
+TEST(PeerCertificate, a20_of_another_authority_is_refused) {
   World w;
   w.certify_user({}, new_key());
   EXPECT_FALSE(w.connect());
@@ -133,7 +133,7 @@ TEST(PeerCertificate, that_is_refused_leaves_a_key_that_is_authorized_its_right_
   EXPECT_FALSE(w.made_server->next_peer()->certificate);
 }
 
-TEST(PeerCertificate, with_the_authority_as_a_plain_line_of_authorized_keys_is_refused) {
+TEST(PeerCertificate, a20_with_the_authority_as_a_plain_line_of_authorized_keys_is_refused) {
   World w;
   w.server.trust.user_ca_file.clear();
   w.server.trust.authorized_keys_file = w.folder.file("authorized_keys");
@@ -141,7 +141,7 @@ TEST(PeerCertificate, with_the_authority_as_a_plain_line_of_authorized_keys_is_r
   EXPECT_FALSE(w.connect());
 }
 
-TEST(PeerCertificate, an_authority_s_own_key_does_not_come_in) {
+TEST(PeerCertificate, a20_an_authority_s_own_key_does_not_come_in) {
   World w;
   w.server.trust.user_ca_file.clear();
   w.server.trust.authorized_keys_file = w.folder.file("authorized_keys");
@@ -151,7 +151,7 @@ TEST(PeerCertificate, an_authority_s_own_key_does_not_come_in) {
   EXPECT_FALSE(w.connect());
 }
 
-TEST(PeerCertificate, by_an_authorized_authority_needs_its_principals_and_names) {
+TEST(PeerCertificate, a20_by_an_authorized_authority_needs_its_principals_and_names) {
   const auto connects = [](const std::string& options, std::vector<std::string> principals) {
     World w;
     w.server.trust.user_ca_file.clear();
@@ -180,7 +180,7 @@ TEST(PeerCertificate, binds_a_name_that_travels_percent_encoded) {
   EXPECT_FALSE(encoded.connect());
 }
 
-TEST(PeerCertificate, with_a_forced_command_opens_that_service_and_no_other) {
+TEST(PeerCertificate, a20_with_a_forced_command_opens_that_service_and_no_other) {
   World w;
   w.certify_user({.critical_options = {{"force-command", "allowed"}}});
   SK_ASSERT_OK(w.connect());
@@ -209,7 +209,7 @@ TEST(PeerCertificate, lets_the_application_decide_by_its_principals) {
 
 // ---------------------------------------------------------------- hosts
 
-TEST(PeerCertificate, of_a_host_that_does_not_hold_is_refused_with_the_reason) {
+TEST(PeerCertificate, a20_of_a_host_that_does_not_hold_is_refused_with_the_reason) {
   const std::pair<CertificateFields, const char*> cases[] = {
       {{.principals = {"example.org"}}, "is for example.org and not for '127.0.0.1'"},
       {{.valid_before = 1'600'000'000}, "was valid until 2020"},
@@ -248,7 +248,7 @@ TEST(PeerCertificate, of_a_host_that_does_not_hold_leaves_a_known_key_known) {
   EXPECT_FALSE(info->certificate);
 }
 
-TEST(PeerCertificate, of_a_revoked_host_authority_or_key_is_refused_whatever_else_is_known) {
+TEST(PeerCertificate, a20_of_a_revoked_host_authority_or_key_is_refused_whatever_else_is_known) {
   for (const bool authority : {true, false}) {
     World w;
     const crypto::PublicKey& revoked = authority ? w.authority.public_key() : w.server_key.public_key();
@@ -263,7 +263,7 @@ TEST(PeerCertificate, of_a_revoked_host_authority_or_key_is_refused_whatever_els
 
 // ---------------------------------------------------------------- revoked keys
 
-TEST(PeerCertificate, and_key_that_are_revoked_are_refused_on_both_sides) {
+TEST(PeerCertificate, a20_and_key_that_are_revoked_are_refused_on_both_sides) {
   for (const bool at_server : {true, false})
     for (const bool authority : {true, false}) {
       World w;
@@ -283,7 +283,7 @@ TEST(PeerCertificate, and_key_that_are_revoked_are_refused_on_both_sides) {
     }
 }
 
-TEST(PeerCertificate, and_key_are_refused_while_the_list_of_revoked_keys_cannot_be_read) {
+TEST(PeerCertificate, a20_and_key_are_refused_while_the_list_of_revoked_keys_cannot_be_read) {
   for (const bool at_server : {true, false})
     for (const bool is_there : {true, false}) {
       World w;

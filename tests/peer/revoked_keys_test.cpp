@@ -90,7 +90,7 @@ TEST_F(SshKeygenKrl, revokes_keys_themselves_and_by_both_digests) {
   }
 }
 
-TEST_F(SshKeygenKrl, is_read_whole_or_not_at_all) {
+TEST_F(SshKeygenKrl, c22_is_read_whole_or_not_at_all) {
   krl("serial: 7\nserial: 100-200\nid: x\nkey: " + text(1) + "\nsha1: " + text(2) +
       "\nsha256: " + text(3) + "\n");
   std::size_t read = 0;
@@ -144,7 +144,7 @@ TEST(RevokedKeys, may_be_about_the_certificates_of_any_authority) {
   EXPECT_FALSE(revoked.has(certificate(1, "found")));
 }
 
-TEST(RevokedKeys, refuses_parts_that_make_no_sense) {
+TEST(RevokedKeys, c22_refuses_parts_that_make_no_sense) {
   constexpr std::uint64_t kMost = ~std::uint64_t(0);
   EXPECT_TRUE(RevokedKeys::parse(list_with(0x21, range(5, kMost))).value().has(certificate(kMost)));
   EXPECT_FALSE(RevokedKeys::parse(list_with(0x21, range(6, 5))));
@@ -177,7 +177,7 @@ TEST(RevokedKeys, reads_a_plain_list_of_keys_of_whatever_type) {
   EXPECT_FALSE(RevokedKeys::parse("").value().has(key(1)));
 }
 
-TEST(RevokedKeys, refuses_a_plain_list_with_one_line_that_it_cannot_read) {
+TEST(RevokedKeys, c22_refuses_a_plain_list_with_one_line_that_it_cannot_read) {
   const std::string good = text(1), base64 = good.substr(good.find(' ') + 1);
   const std::string lines[] = {"x",
                                base64,

@@ -165,6 +165,9 @@ TEST(BoundedMemory, c7_a_peer_stops_reading_from_a_client_that_asks_and_never_li
   const int sent = stock.flood(question, kMany);
   EXPECT_LT(sent, kMany);
   EXPECT_LT(memory::live_bytes(), before + (8u << 20));
+  for (int i = 0; i < sent; ++i)
+    ASSERT_TRUE(stock.next({81, 82})) << i << " of " << sent;  // too many at once are refused
+  EXPECT_TRUE(stock.is_live());
 }
 
 }  // namespace

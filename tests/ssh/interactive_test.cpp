@@ -320,7 +320,7 @@ std::unique_ptr<RawPeer> at_interactive(Config options = asked_client()) {
   return peer;
 }
 
-TEST(AuthClient, takes_prompts_within_their_limits_only) {
+TEST(AuthClient, a17_takes_prompts_within_their_limits_only) {
   const auto with = [](const std::function<void(InfoRequest&)>& change) {
     InfoRequest request = kQuestions;
     change(request);
@@ -336,7 +336,7 @@ TEST(AuthClient, takes_prompts_within_their_limits_only) {
   EXPECT_FALSE(with([](InfoRequest& r) { r.instruction.assign(16385, 'p'); }));
 }
 
-TEST(AuthClient, malformed_prompts_are_violations) {
+TEST(AuthClient, a17_malformed_prompts_are_violations) {
   const Bytes good = write_info_request(kQuestions);
   for (std::size_t size = 1; size < good.size(); ++size) {
     auto peer = at_interactive();

@@ -247,6 +247,8 @@ class Multiplexer {
   /// Messages we owe an answer to plus control messages not yet taken by the port; the driver stops
   /// reading from the link while this is high, so that a flood of requests cannot fill memory.
   std::size_t owed_bytes() const noexcept;
+  /// Requests were read whose replies are for whoever takes the events to give.
+  bool owes_replies() const noexcept;
   bool is_open(ChannelId id) const noexcept;
   /// Messages that were legal but meant nothing: replies nobody asked for, unknown numbers.
   std::uint64_t dropped_messages() const noexcept;
