@@ -79,17 +79,21 @@ class ErrcCategory final : public std::error_category {
   }
 };
 
+// Never destroyed, for an Error may outlive the statics of a process that ends; and without the heap,
+// for there may be none left when an Error is made.
+template <class Category>
+union Immortal {
+  constexpr Immortal() : category() {}
+  ~Immortal() {}
+  Category category;
+};
+constinit Immortal<CodeCategory> the_code_category;
+constinit Immortal<ErrcCategory> the_errc_category;
+
 }  // namespace
 
-// Never destroyed: an Error may outlive the statics of a process that ends.
-const std::error_category& code_category() noexcept {
-  static const CodeCategory& category = *new CodeCategory;
-  return category;
-}
-const std::error_category& errc_category() noexcept {
-  static const ErrcCategory& category = *new ErrcCategory;
-  return category;
-}
+const std::error_category& code_category() noexcept { return the_code_category.category; }
+const std::error_category& errc_category() noexcept { return the_errc_category.category; }
 std::error_code make_error_code(Code c) noexcept { return {static_cast<int>(c), code_category()}; }
 std::error_code make_error_code(Errc e) noexcept { return {static_cast<int>(e), errc_category()}; }
 
