@@ -82,7 +82,8 @@ void Connection::start(std::unique_ptr<Link> link) {
 // ---------------------------------------------------------------- the loop
 
 void Connection::work() {
-  // What completions write leaves together, when all of them were called.
+  // What completions write leaves together, and with what we answer ourselves: every other drive leaves
+  // sending to the one behind the completions.
   for (int round = 0; round < kRoundsInARow; ++round) {
     completions_follow_ = round % 2 == 0;
     drive();
@@ -122,7 +123,7 @@ void Connection::drive() {
     again_ = false;
     if (!is_down()) link_->pump();
     bool more = handle_events();
-    if (completions_follow_ && !ready_.empty()) {  // what they write leaves with what we answer
+    if (completions_follow_ && !ready_.empty()) {
       driving_ = false;
       again_ = true;
       return;

@@ -15,13 +15,9 @@ bool is_text(std::string_view s) {
                       [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
-/// What a request offers. Empty unless the algorithm is one that such a key, or such a
-/// certificate's key, signs with.
-struct Offer {
-  crypto::PublicKey key;
-  std::optional<crypto::Certificate> certificate;
-};
-Offer offer_of(const UserauthRequest& request) {
+}  // namespace
+
+AuthServer::Offer AuthServer::offer_of(const UserauthRequest& request) {
   Offer offer;
   if (crypto::is_certificate_algorithm(request.algorithm)) {
     Result<crypto::Certificate> certificate = crypto::Certificate::from_blob(request.key);
@@ -38,8 +34,6 @@ Offer offer_of(const UserauthRequest& request) {
   if (std::find(names.begin(), names.end(), algorithm) == names.end()) return {};
   return offer;
 }
-
-}  // namespace
 
 Error AuthServer::too_many() const {
   return Error(Errc::auth_denied, "too many authentication attempts");
@@ -111,15 +105,14 @@ Result<AuthStep> AuthServer::handle_publickey(const UserauthRequest& request) {
   }
   user_ = request.user;
   algorithm_ = request.algorithm;
-  key_ = std::move(offer.key);
-  certificate_ = std::move(offer.certificate);
+  offer_ = std::move(offer);
   asked_ = request.has_signature ? Asked::proof : Asked::offer;
   AuthStep step;
   step.question = true;
   if (request.has_signature) {
-    step.events.emplace_back(KeyVerified{user_, key_, certificate_});
+    step.events.emplace_back(KeyVerified{user_, offer_.key, offer_.certificate});
   } else {
-    step.events.emplace_back(KeyOffered{user_, key_, certificate_});
+    step.events.emplace_back(KeyOffered{user_, offer_.key, offer_.certificate});
   }
   return step;
 }
@@ -128,8 +121,7 @@ Result<AuthStep> AuthServer::handle_password(const UserauthRequest& request) {
   if (!config_->offer_password || request.change || request.password.size() > kMaxPassword)
     return refuse(true);
   user_ = request.user;
-  key_ = {};
-  certificate_.reset();
+  offer_ = {};
   asked_ = Asked::password;
   AuthStep step;
   step.question = true;
@@ -142,7 +134,7 @@ Result<AuthStep> AuthServer::handle_interactive(const UserauthRequest& request) 
       !is_text(request.submethods))
     return refuse(true);
   user_ = request.user;
-  key_ = {};
+  offer_ = {};
   rounds_ = 0;
   asked_ = Asked::interactive;
   AuthStep step;
@@ -196,8 +188,8 @@ Result<AuthStep> AuthServer::answer(bool accepted) {
     case Asked::nothing:
       return Error(Errc::usage, "an answer without a question");
     case Asked::offer:
-      step.send.push_back(
-          write_pk_ok(algorithm_, certificate_ ? certificate_->blob() : key_.blob()));
+      step.send.push_back(write_pk_ok(
+          algorithm_, offer_.certificate ? offer_.certificate->blob() : offer_.key.blob()));
       break;
     case Asked::proof:
     case Asked::password:
@@ -207,7 +199,7 @@ Result<AuthStep> AuthServer::answer(bool accepted) {
                                    std::string(asked == Asked::proof      ? kMethodPublicKey
                                                : asked == Asked::password ? kMethodPassword
                                                                           : kMethodInteractive),
-                                   key_, certificate_};
+                                   offer_.key, offer_.certificate};
       break;
   }
   return step;

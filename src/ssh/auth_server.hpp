@@ -33,6 +33,14 @@ class AuthServer {
  private:
   enum class Asked { nothing, offer, proof, password, interactive };
 
+  /// What a request offers. Empty unless the algorithm is one that such a key, or such a
+  /// certificate's key, signs with.
+  struct Offer {
+    crypto::PublicKey key;
+    std::optional<crypto::Certificate> certificate;
+  };
+  static Offer offer_of(const UserauthRequest& request);
+
   Result<AuthStep> handle_publickey(const UserauthRequest& request);
   Result<AuthStep> handle_password(const UserauthRequest& request);
   Result<AuthStep> handle_interactive(const UserauthRequest& request);
@@ -47,8 +55,7 @@ class AuthServer {
   int rounds_ = 0;                      // of the conversation that goes on
   std::optional<std::size_t> prompts_;  // that the client has to answer now
   std::string user_, algorithm_;
-  crypto::PublicKey key_;
-  std::optional<crypto::Certificate> certificate_;
+  Offer offer_;  // of the request that is asked about, and of none before it
 };
 
 }  // namespace streamkit::ssh

@@ -3,47 +3,17 @@
 // value of the column that a test is about; the other side offers what it has.
 #include "loopback.hpp"
 #include "other_client.hpp"
+#include "row_cell.hpp"
 
 #include <algorithm>
 
 namespace streamkit::testing {
 namespace {
 
-struct Cell {
-  const OtherClient* who;
-  std::string value;
-};
-
-std::vector<Cell> cells(std::string_view client, const std::vector<std::string>& values) {
-  const OtherClient& who = other_client(client);
-  std::vector<Cell> out;
-  if (who.is_optional && !missing(who.needs).empty()) return out;
-  for (const std::string& value : values) out.push_back({&who, value});
-  return out;
-}
-
-std::string cell_name(const ::testing::TestParamInfo<Cell>& info) {
-  return info.param.value.empty() ? info.param.who->name : value_name(info.param.value);
-}
-
-void PrintTo(const Cell& cell, std::ostream* out) {
-  *out << cell.who->name << " " << cell.value;
-}
-
-class ClientCell : public ::testing::TestWithParam<Cell> {
+class ClientCell : public RowCell<OtherClient> {
  protected:
-  const OtherClient& who() const { return *GetParam().who; }
-  const std::string& value() const { return GetParam().value; }
+  ClientCell() : RowCell("client") {}
 
-  /// Whether the test goes on; what it needs may be missing, or be beyond the other side.
-  bool begin(const std::string& column, const std::string& name) {
-    cell(who().name, "client", column, name);
-    const auto lack = who().lacks.find(column + " " + name);
-    if (lack != who().lacks.end()) not_supported(lack->second);
-    missing_ = missing(who().needs);
-    if (!missing_.empty()) RecordProperty("missing", missing_);
-    return lack == who().lacks.end() && missing_.empty();
-  }
   /// Our side with these algorithms, and with those that lack strict key exchange let in.
   OurServer::Setup usual(ssh::Algorithms algorithms = {}) const {
     algorithms.allow_non_strict = !who().is_strict;
@@ -76,15 +46,7 @@ class ClientCell : public ::testing::TestWithParam<Cell> {
     OurServer server(setup);
     expect_echo(server, 1 << 20, 3);
   }
-
-  std::string missing_;
 };
-
-#define SK_BEGIN(column, name)                       \
-  if (!begin(column, name)) {                        \
-    if (!missing_.empty()) GTEST_SKIP() << missing_; \
-    return;                                          \
-  }
 
 // ---------------------------------------------------------------- algorithms
 
@@ -320,18 +282,25 @@ TEST_P(ClientService, turns_away_when_our_host_key_is_not_the_one_it_knows) {
   EXPECT_TRUE(server.peer().peers().empty());
 }
 
-#define SK_ROW(Name)                                                                               \
-  INSTANTIATE_TEST_SUITE_P(Name, ClientKex, ::testing::ValuesIn(cells(#Name, kex_values())),       \
-                           cell_name);                                                             \
-  INSTANTIATE_TEST_SUITE_P(Name, ClientCipher, ::testing::ValuesIn(cells(#Name, cipher_values())), \
-                           cell_name);                                                             \
-  INSTANTIATE_TEST_SUITE_P(Name, ClientMac, ::testing::ValuesIn(cells(#Name, mac_values())),       \
-                           cell_name);                                                             \
-  INSTANTIATE_TEST_SUITE_P(Name, ClientHostKey,                                                    \
-                           ::testing::ValuesIn(cells(#Name, host_key_values())), cell_name);       \
-  INSTANTIATE_TEST_SUITE_P(Name, ClientAuth, ::testing::ValuesIn(cells(#Name, auth_values())),     \
-                           cell_name);                                                             \
-  INSTANTIATE_TEST_SUITE_P(Name, ClientService, ::testing::ValuesIn(cells(#Name, {""})), cell_name)
+#define SK_ROW(Name)                                                                              \
+  INSTANTIATE_TEST_SUITE_P(Name, ClientKex,                                                       \
+                           ::testing::ValuesIn(cells_of(other_client(#Name), kex_values())),      \
+                           cell_name<OtherClient>);                                               \
+  INSTANTIATE_TEST_SUITE_P(Name, ClientCipher,                                                    \
+                           ::testing::ValuesIn(cells_of(other_client(#Name), cipher_values())),   \
+                           cell_name<OtherClient>);                                               \
+  INSTANTIATE_TEST_SUITE_P(Name, ClientMac,                                                       \
+                           ::testing::ValuesIn(cells_of(other_client(#Name), mac_values())),      \
+                           cell_name<OtherClient>);                                               \
+  INSTANTIATE_TEST_SUITE_P(Name, ClientHostKey,                                                   \
+                           ::testing::ValuesIn(cells_of(other_client(#Name), host_key_values())), \
+                           cell_name<OtherClient>);                                               \
+  INSTANTIATE_TEST_SUITE_P(Name, ClientAuth,                                                      \
+                           ::testing::ValuesIn(cells_of(other_client(#Name), auth_values())),     \
+                           cell_name<OtherClient>);                                               \
+  INSTANTIATE_TEST_SUITE_P(Name, ClientService,                                                   \
+                           ::testing::ValuesIn(cells_of(other_client(#Name), {""})),              \
+                           cell_name<OtherClient>)
 
 SK_ROW(OpenSsh);
 SK_ROW(Dropbear);

@@ -3,45 +3,15 @@
 // of the column that a test is about; the other side offers what it has.
 #include "loopback.hpp"
 #include "other_server.hpp"
+#include "row_cell.hpp"
 
 namespace streamkit::testing {
 namespace {
 
-struct Cell {
-  const OtherServer* who;
-  std::string value;
-};
-
-std::vector<Cell> cells(std::string_view server, const std::vector<std::string>& values) {
-  const OtherServer& who = other_server(server);
-  std::vector<Cell> out;
-  if (who.is_optional && !missing(who.needs).empty()) return out;
-  for (const std::string& value : values) out.push_back({&who, value});
-  return out;
-}
-
-std::string cell_name(const ::testing::TestParamInfo<Cell>& info) {
-  return info.param.value.empty() ? info.param.who->name : value_name(info.param.value);
-}
-
-void PrintTo(const Cell& cell, std::ostream* out) {
-  *out << cell.who->name << " " << cell.value;
-}
-
-class ServerCell : public ::testing::TestWithParam<Cell> {
+class ServerCell : public RowCell<OtherServer> {
  protected:
-  const OtherServer& who() const { return *GetParam().who; }
-  const std::string& value() const { return GetParam().value; }
+  ServerCell() : RowCell("server") {}
 
-  /// Whether the test goes on; what it needs may be missing, or be beyond the other side.
-  bool begin(const std::string& column, const std::string& name) {
-    cell(who().name, "server", column, name);
-    const auto lack = who().lacks.find(column + " " + name);
-    if (lack != who().lacks.end()) not_supported(lack->second);
-    missing_ = missing(who().needs);
-    if (!missing_.empty()) RecordProperty("missing", missing_);
-    return lack == who().lacks.end() && missing_.empty();
-  }
   /// A transfer through `cat` and back with at least as many key exchanges. Where the other side
   /// does not offer the value, says so.
   void expect_echo(RunningServer& server, OurClient::Setup setup, std::uint64_t size,
@@ -74,15 +44,7 @@ class ServerCell : public ::testing::TestWithParam<Cell> {
     setup.rekey_after_bytes = kOften;
     expect_echo(server, setup, 1 << 20, 3);
   }
-
-  std::string missing_;
 };
-
-#define SK_BEGIN(column, name)                       \
-  if (!begin(column, name)) {                        \
-    if (!missing_.empty()) GTEST_SKIP() << missing_; \
-    return;                                          \
-  }
 
 /// Logged in to a server as usual.
 #define SK_LOGGED_IN(server, client)              \
@@ -333,18 +295,25 @@ TEST_P(ServerService, says_that_nobody_listens_where_we_want_to_be_forwarded_to)
   EXPECT_TRUE(channel.error().is(Errc::refused)) << channel.error().message();
 }
 
-#define SK_ROW(Name)                                                                               \
-  INSTANTIATE_TEST_SUITE_P(Name, ServerKex, ::testing::ValuesIn(cells(#Name, kex_values())),       \
-                           cell_name);                                                             \
-  INSTANTIATE_TEST_SUITE_P(Name, ServerCipher, ::testing::ValuesIn(cells(#Name, cipher_values())), \
-                           cell_name);                                                             \
-  INSTANTIATE_TEST_SUITE_P(Name, ServerMac, ::testing::ValuesIn(cells(#Name, mac_values())),       \
-                           cell_name);                                                             \
-  INSTANTIATE_TEST_SUITE_P(Name, ServerHostKey,                                                    \
-                           ::testing::ValuesIn(cells(#Name, host_key_values())), cell_name);       \
-  INSTANTIATE_TEST_SUITE_P(Name, ServerAuth, ::testing::ValuesIn(cells(#Name, auth_values())),     \
-                           cell_name);                                                             \
-  INSTANTIATE_TEST_SUITE_P(Name, ServerService, ::testing::ValuesIn(cells(#Name, {""})), cell_name)
+#define SK_ROW(Name)                                                                              \
+  INSTANTIATE_TEST_SUITE_P(Name, ServerKex,                                                       \
+                           ::testing::ValuesIn(cells_of(other_server(#Name), kex_values())),      \
+                           cell_name<OtherServer>);                                               \
+  INSTANTIATE_TEST_SUITE_P(Name, ServerCipher,                                                    \
+                           ::testing::ValuesIn(cells_of(other_server(#Name), cipher_values())),   \
+                           cell_name<OtherServer>);                                               \
+  INSTANTIATE_TEST_SUITE_P(Name, ServerMac,                                                       \
+                           ::testing::ValuesIn(cells_of(other_server(#Name), mac_values())),      \
+                           cell_name<OtherServer>);                                               \
+  INSTANTIATE_TEST_SUITE_P(Name, ServerHostKey,                                                   \
+                           ::testing::ValuesIn(cells_of(other_server(#Name), host_key_values())), \
+                           cell_name<OtherServer>);                                               \
+  INSTANTIATE_TEST_SUITE_P(Name, ServerAuth,                                                      \
+                           ::testing::ValuesIn(cells_of(other_server(#Name), auth_values())),     \
+                           cell_name<OtherServer>);                                               \
+  INSTANTIATE_TEST_SUITE_P(Name, ServerService,                                                   \
+                           ::testing::ValuesIn(cells_of(other_server(#Name), {""})),              \
+                           cell_name<OtherServer>)
 
 SK_ROW(OpenSsh);
 SK_ROW(Dropbear);

@@ -338,5 +338,27 @@ TEST(UserCertificate, a11_of_an_earlier_request_does_not_stay_with_a_later_one) 
   EXPECT_FALSE(peer->engine.authenticated->certificate);
 }
 
+TEST(UserCertificate, a11_that_was_refused_does_not_come_in_by_another_method) {
+  for (const Bytes& other :
+       {write_interactive_request("ada"), write_password_request("ada", "x")}) {
+    Config server = server_config();
+    server.offer_password = server.offer_interactive = true;
+    RawPeer peer(Role::client, client_config(), std::move(server));
+    peer.reach(State::auth);
+    peer.send(write_text_message(kMsgServiceRequest, kServiceAuth));
+    peer.engine.key_answer = [](const KeyVerified&) { return false; };
+    peer.engine.password_answer = [](const auto&) { return true; };
+    peer.engine.interactive_answer = [](const auto&) { return testing::PairEnd::Reply(true); };
+    const Bytes blob = certificate_blob(test_key(KeyType::ed25519).public_key(), authority());
+    peer.send(peer.publickey_request(
+        [&](UserauthRequest& r) { r.algorithm = kKinds[0].second, r.key = blob; }));
+    ASSERT_TRUE(peer.engine.has("key_verified"));
+    peer.send(other);
+    ASSERT_TRUE(peer.engine.authenticated);
+    EXPECT_FALSE(peer.engine.authenticated->certificate);
+    EXPECT_TRUE(peer.engine.authenticated->key.is_empty());
+  }
+}
+
 }  // namespace
 }  // namespace streamkit::ssh
