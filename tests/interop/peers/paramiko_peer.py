@@ -54,6 +54,16 @@ def in_background(function, *args):
     return thread
 
 
+def handle_request(channel, message):
+    """What a request starts begins behind its reply, for a program may be quicker than that."""
+    paramiko.Channel._handle_request(channel, message)
+    if after := channel.__dict__.pop("after_reply", None):
+        in_background(*after)
+
+
+paramiko.Transport._channel_handler_table[paramiko.common.MSG_CHANNEL_REQUEST] = handle_request
+
+
 def join(channel, visitor):
     """A channel and a socket, with both half-closes."""
     there = in_background(pour, visitor.recv, channel.sendall, channel.shutdown_write)
@@ -167,17 +177,17 @@ class Server(paramiko.ServerInterface):
         return True
 
     def check_channel_exec_request(self, channel, command):
-        in_background(self.run, channel, command.decode())
+        channel.after_reply = (self.run, channel, command.decode())
         return True
 
     def check_channel_subsystem_request(self, channel, name):
         if name != "echo":
             return False
-        in_background(self.run, channel, "cat")
+        channel.after_reply = (self.run, channel, "cat")
         return True
 
     def check_channel_shell_request(self, channel):
-        in_background(self.run, channel, "/bin/sh")
+        channel.after_reply = (self.run, channel, "/bin/sh")
         return True
 
     def run(self, channel, command):
