@@ -195,7 +195,7 @@ std::optional<Event> Multiplexer::Impl::poll_event() {
 }
 
 std::size_t Multiplexer::Impl::owed_bytes() const noexcept {
-  return event_bytes + queued_control + kOwedEach * (owed_answers + global_answers.total());
+  return event_bytes + kOwedEach * (owed_answers + global_answers.total());
 }
 
 // ---- slots

@@ -14,6 +14,8 @@ namespace streamkit::channel {
 
 /// Who announces more than that has not thought about it, and gets what RFC 4254 takes for granted.
 inline constexpr std::uint32_t kCustomarySend = 32 * 1024;
+/// Control messages up to this size do not wait until the port has room for data.
+inline constexpr std::size_t kShortMessage = 1024;
 /// What one event or one owed answer counts in owed_bytes(), beside the bytes it carries.
 inline constexpr std::size_t kOwedEach = 64;
 /// So long after turns went from one channel to another the link counts as shared.
@@ -79,6 +81,7 @@ struct Multiplexer::Impl {
   Result<std::size_t> send_data(Channel& c, Lane lane, ByteView head, ByteView bytes,
                                 Bytes* whole = nullptr);
   std::size_t room(const Channel& c, Lane lane) const noexcept;
+  bool may_send_now(std::size_t size) const noexcept;
   Result<void> send_in_order(Channel& c, SendQueue::Kind kind, ByteView message);
   Result<void> send_run(Channel& c, SendQueue::Kind kind, ByteView message);
   void wait_for_turn(Channel& c);
@@ -171,7 +174,6 @@ struct Multiplexer::Impl {
   Fifo<std::uint64_t> global_tokens;
   std::uint64_t next_token = 1;
   std::size_t owed_answers = 0;    ///< of all channels
-  std::size_t queued_control = 0;  ///< bytes of control messages behind data, of all channels
 
   std::uint64_t dropped = 0;
   std::uint32_t empty_allowance = kEmptyDataBurst;

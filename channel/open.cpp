@@ -31,7 +31,7 @@ Result<ChannelId> Multiplexer::Impl::open(std::string_view type, ByteView extra,
   c.priority = priority;
   c.window.open(budget.admit(limits.initial_window), now_, budget);
   const Bytes message = write_open(type, c.id, c.window.left(), limits.max_packet, extra);
-  if (Result<void> sent = port.send(message, {}); !sent) {
+  if (Result<void> sent = send_in_order(c, SendQueue::Kind::control, message); !sent) {
     c.window.retire(budget);
     free(c);
     return sent.error();

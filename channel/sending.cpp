@@ -10,6 +10,11 @@ SendQueue::Kind kind_of(Lane lane) noexcept {
   return lane == Lane::data ? SendQueue::Kind::data : SendQueue::Kind::error;
 }
 
+/// Whether windows count it.
+bool is_data(SendQueue::Kind kind) noexcept {
+  return kind == SendQueue::Kind::data || kind == SendQueue::Kind::error;
+}
+
 }  // namespace
 
 Result<Channel*> Multiplexer::Impl::find_sending(ChannelId id) const {
@@ -109,7 +114,11 @@ std::size_t Multiplexer::Impl::take_back(ChannelId id, Lane lane) noexcept {
   Channel* const c = find(id);
   if (c == nullptr) return 0;
   const std::size_t left = c->out.take_back(kind_of(lane));
-  if (c->out.empty()) turns.leave(c->id, c->turn);
+  if (c->out.empty()) {
+    turns.leave(c->id, c->turn);
+  } else {
+    wait_for_turn(*c);  // what stood behind it may need no window
+  }
   return left;
 }
 
@@ -149,10 +158,16 @@ Result<std::size_t> Multiplexer::Impl::send_data(Channel& c, Lane lane, ByteView
 
 // ---- in order, behind what was written
 
+/// Short messages go however full the port is; the others, of which an application may have many
+/// (opens with their first data, trailers), would fill what the port keeps for those.
+bool Multiplexer::Impl::may_send_now(std::size_t size) const noexcept {
+  return size <= kShortMessage || port.sendable_bytes() > 0;
+}
+
 Result<void> Multiplexer::Impl::send_in_order(Channel& c, SendQueue::Kind kind, ByteView message) {
-  if (c.out.empty()) return send_run(c, kind, message);
+  if (c.out.empty() && may_send_now(message.size())) return send_run(c, kind, message);
   c.out.push(kind, message);
-  queued_control += message.size();
+  wait_for_turn(c);
   return {};
 }
 
@@ -172,12 +187,12 @@ Result<void> Multiplexer::Impl::send_run(Channel& c, SendQueue::Kind kind, ByteV
 }
 
 void Multiplexer::Impl::wait_for_turn(Channel& c) {
-  if (!c.out.empty() && c.send_window > 0) turns.join(c.id, c.priority, c.turn);
+  const bool can_go = !c.out.empty() && (c.send_window > 0 || !is_data(c.out.front().kind));
+  if (can_go) turns.join(c.id, c.priority, c.turn);
 }
 
 void Multiplexer::Impl::drop_unsent(Channel& c) {
   turns.leave(c.id, c.turn);
-  queued_control -= c.out.buffered_control();
   c.out.clear();
 }
 
@@ -211,7 +226,7 @@ Result<Multiplexer::Impl::Served> Multiplexer::Impl::serve(Channel& c) {
     const std::size_t size = c.out.front().size;
     const bool is_lent = c.out.front().is_lent;
     std::size_t used = size;
-    if (kind == SendQueue::Kind::data || kind == SendQueue::Kind::error) {
+    if (is_data(kind)) {
       if (c.send_window == 0) return Served::done;
       const Lane lane = kind == SendQueue::Kind::data ? Lane::data : Lane::error;
       const Result<std::size_t> n =
@@ -220,9 +235,9 @@ Result<Multiplexer::Impl::Served> Multiplexer::Impl::serve(Channel& c) {
       if (*n == 0) return Served::port_full;
       used = *n;
     } else {
+      if (!may_send_now(size)) return Served::port_full;
       if (Result<void> sent = send_run(c, kind, c.out.bytes()); !sent) return sent.error();
       if (kind == SendQueue::Kind::close) return Served::done;  // the queue is gone
-      queued_control -= used;
     }
     // Whoever lent it is told when all of it has gone.
     if (is_lent && used == size) c.wants_writable[kind == SendQueue::Kind::data ? 0 : 1] = true;

@@ -226,8 +226,8 @@ void Channel::consume(std::size_t n) {
 Result<bool> Channel::write_frame_some(ByteView frame) {
   if (!state_ || !state_->context().is_current())
     return Error(Errc::usage, "write_frame_some() is for the Context's thread");
-  if (frame.size() > kMaxQueuedFrame)
-    return Error(Errc::usage, "frames of more than 8 KiB are for async_write_frame()");
+  if (frame.size() > state_->copied_below())
+    return Error(Errc::usage, "frames of more than 8 KiB, or half of the send buffer, are for async_write_frame()");
   const Result<bool> queued = state_->try_queue(Lane::data, frame, true);
   if (queued && *queued) state_->connection()->kick_later(frame.size());
   return queued;

@@ -58,6 +58,9 @@ class ChannelState final : public std::enable_shared_from_this<ChannelState> {
   void on_readable(Task task);
   void on_writable(Task task);
 
+  /// Up to how many bytes a write is copied together with others, instead of being sent from where it is.
+  std::size_t copied_below() const noexcept;
+
   Result<void> close_write();
   Result<void> write_trailers(const Headers& trailers);
   Result<void> close(Status status, Headers trailers);
@@ -156,7 +159,6 @@ class ChannelState final : public std::enable_shared_from_this<ChannelState> {
   Result<void> check_frame(std::size_t size) const;
   bool is_frame_size(std::size_t size) const noexcept;
   bool may_write() const noexcept { return !wants_end_ && !wants_close_ && phase == Phase::open; }
-  std::size_t copied_below() const noexcept;
   bool should_give(const Bytes& frame) const noexcept;
   std::uint64_t begin_write(Lane l, Write w);
   bool has_header(Lane l, bool framed) const noexcept { return framed && (l == Lane::data || is_native); }

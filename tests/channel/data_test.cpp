@@ -161,6 +161,22 @@ TEST(Data, a_lent_write_can_be_taken_back_and_what_was_sent_of_it_is_known) {
   EXPECT_EQ(pair.read(pair.b, ends.at_b), "more");
 }
 
+TEST(Data, what_stands_behind_a_write_that_is_taken_back_needs_no_window) {
+  Limits limits;
+  limits.initial_window = 40'000;
+  limits.max_window = 40'000;
+  MultiplexerPair pair(limits);
+  const auto ends = pair.open();
+  const std::string text(100'000, 'x');
+  ASSERT_TRUE(pair.a.mux.lend(ends.at_a, Lane::data, {}, as_bytes(text)));
+  ASSERT_TRUE(pair.a.mux.end_write(ends.at_a));
+  pair.run();
+  EXPECT_EQ(pair.a.mux.take_back(ends.at_a, Lane::data), 60'000u);
+  pair.run();  // nobody has read yet: the window is closed
+  EXPECT_EQ(pair.read(pair.b, ends.at_b), std::string(40'000, 'x'));
+  EXPECT_TRUE(pair.b.mux.is_eof(ends.at_b));
+}
+
 TEST(Data, a_reset_lets_go_of_what_was_lent) {
   MultiplexerPair pair;
   const auto ends = pair.open();

@@ -267,5 +267,27 @@ TEST(Ending, stop_sending_reaches_the_writer_and_changes_nothing_else) {
   EXPECT_TRUE(pair.b.mux.stop_sending(session.at_b, 7).error().is(Errc::usage));
 }
 
+TEST(Ending, long_trailers_wait_while_the_link_is_full_and_all_of_it_comes_in_order) {
+  MultiplexerPair pair;
+  constexpr int kChannels = 40;
+  std::vector<MultiplexerPair::Ends> ends;
+  for (int i = 0; i < kChannels; ++i) ends.push_back(pair.open());
+  pair.a.port.blocked = true;
+  const std::size_t before = pair.a.port.messages.size();
+  const Headers trailers{{"k", std::string(kMaxHeaderBytes - 100, 'v')}};
+  for (const auto& e : ends) ASSERT_TRUE(pair.a.mux.close(e.at_a, Status(Code::aborted, "done"), trailers, pair.now));
+  EXPECT_EQ(pair.a.port.messages.size(), before) << "the link keeps room for what cannot wait";
+  pair.run();
+  EXPECT_FALSE(pair.b.has<Closed>());
+  pair.a.port.blocked = false;
+  pair.run();
+  const std::vector<Closed> closed = pair.b.all<Closed>();
+  ASSERT_EQ(closed.size(), ends.size());
+  for (const Closed& c : closed) {
+    EXPECT_EQ(c.status.code, Code::aborted);
+    EXPECT_EQ(c.trailers, trailers);
+  }
+}
+
 }  // namespace
 }  // namespace streamkit::channel::test

@@ -150,6 +150,38 @@ TEST(Open, two_hundred_at_once_from_each_side_all_find_their_own) {
   }
 }
 
+TEST(Open, with_much_first_data_waits_while_the_link_is_full_and_a_short_one_does_not) {
+  MultiplexerPair pair;
+  pair.a.port.blocked = true;
+  const auto open = [&](std::size_t first) {
+    OpenInfo info;
+    info.service = "first of " + std::to_string(first);
+    info.first = Bytes(first);
+    return pair.a.mux.open_service(std::move(info), {}, pair.now);
+  };
+  constexpr std::size_t kOpens = 50;
+  for (std::size_t i = 0; i < kOpens; ++i) ASSERT_TRUE(open(kMaxFirst - i));
+  ASSERT_TRUE(open(10));
+  const Result<ChannelId> withdrawn = open(2000);
+  ASSERT_TRUE(withdrawn);
+  ASSERT_TRUE(pair.a.mux.reset(*withdrawn, Code::cancelled, "", pair.now));
+  pair.run();
+  ASSERT_EQ(pair.b.all<Opening>().size(), 1u);
+  EXPECT_EQ(pair.b.next<Opening>()->info->service, "first of 10");
+  pair.a.port.blocked = false;
+  pair.run();
+  const std::vector<Opening> came = pair.b.all<Opening>();
+  ASSERT_EQ(came.size(), kOpens + 1);
+  for (std::size_t i = 0; i < kOpens; ++i) {
+    EXPECT_EQ(came[i].info->service, "first of " + std::to_string(kMaxFirst - i));
+    ASSERT_TRUE(pair.b.mux.confirm(came[i].id, {}, pair.now));
+  }
+  ASSERT_TRUE(pair.b.mux.confirm(came[kOpens].id, {}, pair.now));
+  pair.run();
+  EXPECT_EQ(pair.a.all<Opened>().size(), kOpens) << "all but the one that was withdrawn";
+  EXPECT_EQ(pair.b.all<Closed>().size(), 1u);
+}
+
 TEST(Open, c9_beyond_max_channels_is_a_limit_here_and_a_refusal_there) {
   Limits wide, narrow;
   narrow.max_channels = 3;

@@ -54,13 +54,12 @@ TEST(Requests, go_out_behind_the_data_that_was_written_before) {
   const auto ends = pair.open();
   ASSERT_TRUE(pair.write(pair.a, ends.at_a, std::string(150, 'x')));
   ASSERT_TRUE(pair.a.mux.request(ends.at_a, "after", false, {}));
-  EXPECT_GT(pair.a.mux.owed_bytes(), 0u);
+  EXPECT_EQ(pair.a.mux.owed_bytes(), 0u) << "what we say of our own accord is no answer";
   pair.run();
   EXPECT_FALSE(pair.b.has<Request>());
   pair.read(pair.b, ends.at_b);
   pair.run();
   EXPECT_TRUE(pair.b.has<Request>());
-  EXPECT_EQ(pair.a.mux.owed_bytes(), 0u);
 }
 
 TEST(Requests, what_is_known_at_once_waits_for_what_the_application_still_owes) {

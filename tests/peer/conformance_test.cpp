@@ -229,6 +229,18 @@ TEST_P(Conformance, frames_by_readiness_keep_their_boundaries) {
   EXPECT_EQ(all_came.next(), true);
 }
 
+TEST(Readiness, a_frame_that_half_of_the_send_buffer_does_not_hold_is_refused_not_put_off) {
+  PeerPair pair("inproc", [](PeerOptions& o) { o.limits.channels.send_buffer = 8 * 1024; });
+  Awaited<Channel> accepted;
+  std::thread acceptor([&] { accepted.put(pair.a->accept(kPatience).value()); });
+  Channel x = pair.b->open("a", "test", {}, kPatience).value();
+  acceptor.join();
+  const io::Context::Lock lock(x.context());
+  EXPECT_TRUE(x.write_frame_some(Bytes(4 * 1024)).value());
+  const Result<bool> large = x.write_frame_some(Bytes(4 * 1024 + 1));
+  EXPECT_TRUE(!large && large.error().is(Errc::usage));
+}
+
 // Small writes wait for each other for a moment; who writes and goes away has still written.
 TEST_P(Conformance, a_burst_of_small_frames_arrives_without_its_writer_waiting_for_anything) {
   auto [x, y] = open();

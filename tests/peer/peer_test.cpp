@@ -667,6 +667,49 @@ TEST(Opens, the_accept_backlog_is_bounded) {
   for (int i = 0; i < 2; ++i) SK_EXPECT_OK(*done.next());
 }
 
+// More than the socket and the link's queue hold.
+TEST(Opens, and_closes_that_say_much_wait_for_a_link_that_is_full) {
+  constexpr std::size_t kOpens = 200;
+  PeerPair pair("unix");
+  Awaited<Channel> accepted;
+  pair.a->on_open("x", [=](Incoming in) {
+    if (Result<Channel> c = in.accept()) accepted.put(std::move(*c));
+  });
+  OpenOptions options;
+  options.first = Bytes(channel::kMaxFirst);
+  const Headers trailers{{"k", std::string(channel::kMaxFirst, 'v')}};
+  const auto while_the_other_side_stands_still = [&](std::function<void()> act) {
+    const io::Context::Lock quiet(pair.a->context());
+    Awaited<bool> done;
+    pair.b->context().post([act = std::move(act), done] { act(), done.put(true); });
+    EXPECT_TRUE(done.next());
+  };
+  Awaited<Result<Channel>> opened;
+  while_the_other_side_stands_still([&] {
+    for (std::size_t i = 0; i < kOpens; ++i)
+      pair.b->async_open("a", "x", options, kPatience, [=](Result<Channel> c) { opened.put(std::move(c)); });
+  });
+  std::vector<Channel> ours, theirs;
+  for (std::size_t i = 0; i < kOpens; ++i) {
+    auto one = opened.next();
+    ASSERT_TRUE(one);
+    SK_ASSERT_OK(*one);
+    ours.push_back(std::move(**one));
+    theirs.push_back(std::move(*accepted.next()));
+  }
+  while_the_other_side_stands_still([&] {
+    for (Channel& c : ours) SK_EXPECT_OK(c.close(Status(Code::ok), trailers));
+  });
+  for (Channel& c : theirs) {
+    const Result<Bytes> first = read_all(c);
+    EXPECT_TRUE(first && first->size() == channel::kMaxFirst);
+    SK_EXPECT_OK(c.close(Status(Code::ok)));
+    const Result<Closed> end = c.wait_closed(kPatience);
+    SK_ASSERT_OK(end);
+    EXPECT_EQ(end->trailers, trailers);
+  }
+}
+
 TEST(Opens, blocking_calls_on_the_context_say_would_deadlock) {
   World w;
   Peer peer = Peer::make(w.client).value();

@@ -244,8 +244,8 @@ class Multiplexer {
   bool is_shared() const noexcept;
   std::optional<TimePoint> next_timeout() const noexcept;
   std::size_t open_channels() const noexcept;
-  /// Messages we owe an answer to plus control messages not yet taken by the port; the driver stops
-  /// reading from the link while this is high, so that a flood of requests cannot fill memory.
+  /// Messages we owe an answer to, and events not yet taken; the driver stops reading from the link while
+  /// this is high, so that a flood of requests cannot fill memory.
   std::size_t owed_bytes() const noexcept;
   /// Requests were read whose replies are for whoever takes the events to give.
   bool owes_replies() const noexcept;

@@ -162,7 +162,7 @@ class Channel {
   /// Received bytes, valid until consume() or the Context moves on; would_block for none, eof at the end.
   Result<ByteView> peek();
   void consume(std::size_t n);
-  /// Queues a frame of at most kMaxQueuedFrame bytes, which is copied; false when there is no room for it now:
+  /// Queues a frame of at most kMaxQueuedFrame bytes, or half of Limits::send_buffer, which is copied; false when there is no room for it now:
   /// on_writable() tells when there is. Frames that are queued one after another leave together.
   Result<bool> write_frame_some(ByteView frame);
   static constexpr std::size_t kMaxQueuedFrame = 8 * 1024;
