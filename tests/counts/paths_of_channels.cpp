@@ -13,6 +13,7 @@ using namespace channel;
 constexpr std::size_t kLinkBytes = 256 * 1024;
 constexpr std::size_t kLinkMessages = 1024;
 constexpr std::uint64_t kBatch = 16;  // frames that leave together
+constexpr std::size_t kIdle = 10'000;  // channels that are open beside the one that is counted
 constexpr TimePoint kNow{std::chrono::hours(1)};
 
 class MemoryLink final : public PayloadPort {
@@ -47,14 +48,25 @@ class MemoryLink final : public PayloadPort {
   std::vector<std::size_t> sizes_;
 };
 
+Limits limits() {
+  Limits limits;
+  limits.max_channels = kIdle + 1;
+  return limits;
+}
+
 struct Side {
   MemoryLink link;
-  Multiplexer multiplexer{link};
+  Multiplexer multiplexer{link, limits()};
 };
 
 struct Pair {
   Side a, b;
   ChannelId at_a{}, at_b{};
+  const std::size_t idle;
+
+  explicit Pair(std::size_t idle_channels = 0) : idle(idle_channels) {
+    for (std::size_t i = 0; i < idle; ++i) open();
+  }
 
   void exchange() {
     for (bool any = true; any;) {
@@ -86,7 +98,8 @@ struct Pair {
     exchange();  // b answers with its own CLOSE
     (void)next<Closed>(a);
     (void)next<Closed>(b);
-    require(a.multiplexer.open_channels() + b.multiplexer.open_channels() == 0, "a channel stayed");
+    require(a.multiplexer.open_channels() == idle && b.multiplexer.open_channels() == idle,
+            "a channel stayed");
   }
 };
 
@@ -136,8 +149,8 @@ void frames(Half half, std::size_t size, std::uint64_t operations) {
 
 // ---------------------------------------------------------------- there and back, open and close
 
-void ping_pong(std::uint64_t operations) {
-  Pair pair;
+void ping_pong(std::size_t idle, std::uint64_t operations) {
+  Pair pair(idle);
   pair.open();
   const Bytes ping(64);
   const auto pass = [&](Side& from, ChannelId from_id, Side& to, ChannelId to_id) {
@@ -157,8 +170,8 @@ void ping_pong(std::uint64_t operations) {
   });
 }
 
-void open_close(std::uint64_t operations) {
-  Pair pair;
+void open_close(std::size_t idle, std::uint64_t operations) {
+  Pair pair(idle);
   counted([&] {
     for (std::uint64_t i = 0; i < operations; ++i) {
       pair.open();
@@ -178,8 +191,13 @@ Paths paths_of_channels() {
     paths.push_back({std::string("frame-read-") + name, 125 * kBatch, true,
                      [bytes](std::uint64_t n) { frames(Half::read, bytes, n); }});
   }
-  paths.push_back({"ping-pong", 2000, true, ping_pong});
-  paths.push_back({"open-close", 500, true, open_close});
+  for (const auto& [name, idle] : {std::pair{"", std::size_t{0}}, std::pair{"-beside-10k", kIdle}}) {
+    const std::size_t beside = idle;
+    paths.push_back({std::string("ping-pong") + name, 2000, true,
+                     [beside](std::uint64_t n) { ping_pong(beside, n); }});
+    paths.push_back({std::string("open-close") + name, 500, true,
+                     [beside](std::uint64_t n) { open_close(beside, n); }});
+  }
   return paths;
 }
 

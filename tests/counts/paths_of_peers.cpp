@@ -13,6 +13,7 @@ constexpr auto kPatience = std::chrono::seconds(60);
 constexpr std::size_t kPingSize = 64;
 constexpr std::size_t kFrameSize = 1024;
 constexpr std::uint64_t kBurst = 64;  // frames
+constexpr std::size_t kIdle = 200;    // connections that are up beside the one that is counted
 
 PeerOptions options(const std::shared_ptr<io::Context>& context, std::string name) {
   PeerOptions made;
@@ -28,9 +29,14 @@ PeerOptions options(const std::shared_ptr<io::Context>& context, std::string nam
 }
 
 struct Peers {
-  Peers() {
+  explicit Peers(std::size_t idle_connections = 0) {
     server.on_open("*", [this](Incoming incoming) { accepted = incoming.accept().value(); });
-    client.connect(server.bind("tcp://127.0.0.1:0").value(), kPatience).value();
+    const Endpoint endpoint = server.bind("tcp://127.0.0.1:0").value();
+    for (std::size_t i = 0; i < idle_connections; ++i) {
+      idle.push_back(Peer::make(options(context, "idle-" + std::to_string(i))).value());
+      idle.back().connect(endpoint, kPatience).value();
+    }
+    client.connect(endpoint, kPatience).value();
     OpenOptions open;
     open.framed = true;
     channel = client.open("server", "echo", open, kPatience).value();
@@ -39,6 +45,7 @@ struct Peers {
   std::shared_ptr<io::Context> context = std::make_shared<io::Context>();
   Peer server = Peer::make(options(context, "server")).value();
   Peer client = Peer::make(options(context, "client")).value();
+  std::vector<Peer> idle;
   Channel accepted, channel;
 };
 
@@ -57,8 +64,8 @@ struct Echo {
   }
 };
 
-void ping_pong(std::uint64_t operations) {
-  Peers peers;
+void ping_pong(std::size_t idle, std::uint64_t operations) {
+  Peers peers(idle);
   Echo echo{peers.accepted};
   {
     const io::Context::Lock lock(*peers.context);
@@ -115,7 +122,8 @@ void bursts(std::uint64_t operations) {
 }  // namespace
 
 Paths paths_of_peers() {
-  return {{"peers-ping-pong", 2000, false, ping_pong},
+  return {{"peers-ping-pong", 2000, false, [](std::uint64_t n) { ping_pong(0, n); }},
+          {"peers-ping-pong-beside-200", 2000, false, [](std::uint64_t n) { ping_pong(kIdle, n); }},
           {"peers-64-frames-1KiB", 250, false, bursts}};
 }
 
