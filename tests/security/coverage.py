@@ -4,7 +4,8 @@
 usage: coverage.py --build BUILD_FOLDER [--missed]
 
 BUILD_FOLDER was built by GCC with --coverage. --missed lists the lines that were not reached. Sources only: the lines of
-headers are counted where the linker took them from. Exits 1 when a file of the two rooms is below 95 %.
+headers are counted where the linker took them from. A closing brace is no line: what GCC puts there runs when memory has
+run out, which is for the tests of tests/security. Exits 1 when a file of the two rooms is below 95 %.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ def count_lines(build):
                 path = (build / file["file"]).resolve()
                 if path.suffix != ".cpp" or not path.is_relative_to(ROOT / room):
                     continue
+                text = path.read_text().splitlines()
                 for line in file["lines"]:
+                    if text[line["line_number"] - 1].strip() == "}":
+                        continue
                     counts[str(path.relative_to(ROOT))][line["line_number"]] += line["count"]
     return counts
 

@@ -670,6 +670,8 @@ TEST(Kex, every_error_has_its_reason) {
       {Errc::host_key_unknown, DisconnectReason::host_key_not_verifiable},
       {Errc::host_key_mismatch, DisconnectReason::host_key_not_verifiable},
       {Errc::auth_denied, DisconnectReason::no_more_auth_methods},
+      {Errc::bad_key, DisconnectReason::key_exchange_failed},
+      {Errc::connection_lost, DisconnectReason::connection_lost},
       {Errc::cancelled, DisconnectReason::auth_cancelled},
       {Errc::timeout, DisconnectReason::by_application},
   };
