@@ -118,12 +118,8 @@ void Peer::Impl::came_in(const std::string& endpoint, std::unique_ptr<io::Stream
 
 void Peer::Impl::turned_away(const std::string& address, const std::string& source, const Error& why) {
   if (refusals.add(source.empty() ? address : source, why, io::now())) return tell_turned_away(address, why);
-  if (refusal_timer) return;
-  refusal_timer.emplace(*context);
-  refusal_timer->start(refusals.due(), [this] {
-    refusal_timer.reset();
-    tell_counted();
-  });
+  if (!refusal_timer) refusal_timer.emplace(*context);
+  refusal_timer->start(refusals.due(), [this] { tell_counted(); });
 }
 
 void Peer::Impl::tell_turned_away(const std::string& address, const Error& why) {
