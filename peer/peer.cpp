@@ -365,7 +365,8 @@ void Peer::Impl::close_all(const Error& why) {
     connection->fail(Error(Errc::closed, why.message()));
   }
   names.clear();
-  half_open.clear();
+  admission.clear();
+  refusal_timer.reset();
   events = {};
   handlers.clear();
   on_forward = {};

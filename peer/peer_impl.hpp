@@ -2,10 +2,12 @@
 // to be accepted. On the Context, but for the calls that say otherwise.
 #pragma once
 
+#include "admission.hpp"
 #include "connection.hpp"
 #include "dialer.hpp"
 #include "inproc.hpp"
 
+#include <streamkit/crypto/random.hpp>
 #include <streamkit/io/stream.hpp>
 #include <streamkit/peer/peer.hpp>
 #include <streamkit/peer/trust.hpp>
@@ -38,7 +40,9 @@ struct Peer::Impl final : ConnectionOwner, DialerOwner, std::enable_shared_from_
   Dialer* dialer_of(const Connection& connection);
   void connection_up(Connection& connection) override;
   void connection_down(Connection& connection, const Error& error) override;
-  Result<void> room_for(const std::string& source);
+  void turned_away(const std::string& address, const std::string& source, const Error& why);
+  void tell_turned_away(const std::string& address, const Error& why);
+  void tell_counted();
   std::vector<std::shared_ptr<Connection>> up_links() const;
   std::vector<std::shared_ptr<Connection>> up_links(const std::string& name) const;
   std::shared_ptr<Connection> find_link(std::uint64_t id) const;
@@ -108,7 +112,9 @@ struct Peer::Impl final : ConnectionOwner, DialerOwner, std::enable_shared_from_
   std::list<std::unique_ptr<Dialer>> dialers;
   std::map<std::uint64_t, std::shared_ptr<Connection>> connections;  // half-open and up
   std::multimap<std::string, std::uint64_t> names;                   // of those that are up
-  std::map<std::uint64_t, std::string> half_open;                    // incoming: source address
+  Admission admission{crypto::system_random()};                      // of incoming connections
+  RefusalNotices refusals;
+  std::optional<io::Timer> refusal_timer;  // goes on the Context
   std::list<PendingOpen> pending_opens;
   std::deque<std::shared_ptr<ChannelState>> waiting;
   std::deque<Accept> accepts;

@@ -94,25 +94,16 @@ Result<void> Peer::Impl::unbind(const Endpoint& endpoint) {
   return {};
 }
 
-Result<void> Peer::Impl::room_for(const std::string& source) {
-  const auto from_there = std::count_if(half_open.begin(), half_open.end(), [&](const auto& h) { return h.second == source; });
-  if (connections.size() >= options.limits.max_links)
-    return Error(Errc::limit, "max_links (" + std::to_string(options.limits.max_links) + ") reached");
-  if (half_open.size() >= options.limits.max_half_open)
-    return Error(Errc::limit, "max_half_open (" + std::to_string(options.limits.max_half_open) + ") connections are not authenticated yet");
-  if (!source.empty() && static_cast<std::size_t>(from_there) >= options.limits.max_half_open_per_source)
-    return Error(Errc::limit, "max_half_open_per_source (" + std::to_string(options.limits.max_half_open_per_source) +
-                                  ") connections from " + source + " are not authenticated yet");
-  return {};
-}
-
 void Peer::Impl::came_in(const std::string& endpoint, std::unique_ptr<io::Stream> stream) {
   if (is_shut) return;
   const io::Address remote = stream->remote_address();
   const std::string source = remote.kind == io::Address::Kind::tcp ? remote.host : std::string();
-  if (Result<void> room = room_for(source); !room) {
-    log("warning", "turned away " + remote.text() + ": " + room.error().message());
-    if (events.turned_away) events.turned_away(remote.text(), room.error());
+  const PeerLimits& limits = options.limits;
+  const Result<void> room = connections.size() < limits.max_links
+                                ? admission.check(source, limits, io::now())
+                                : Error(Errc::limit, "max_links (" + std::to_string(limits.max_links) + ") reached");
+  if (!room) {
+    turned_away(remote.text(), source, room.error());
     return stream->close(true);
   }
   const auto connection = Connection::make(context, this, settings_for(endpoint, remote.text(), false));
@@ -121,8 +112,23 @@ void Peer::Impl::came_in(const std::string& endpoint, std::unique_ptr<io::Stream
   if (!link) return log("warning", "cannot serve " + remote.text() + ": " + link.error().message());
   const std::uint64_t id = connection->settings().id;
   connections[id] = connection;
-  half_open[id] = source;
+  admission.begin(id, source);
   connection->start(std::move(*link));
+}
+
+void Peer::Impl::turned_away(const std::string& address, const std::string& source, const Error& why) {
+  if (refusals.add(source.empty() ? address : source, why, io::now())) return tell_turned_away(address, why);
+  if (!refusal_timer) refusal_timer.emplace(*context);
+  refusal_timer->start(refusals.due(), [this] { tell_counted(); });
+}
+
+void Peer::Impl::tell_turned_away(const std::string& address, const Error& why) {
+  log("warning", "turned away " + address + ": " + why.message());
+  if (events.turned_away) events.turned_away(address, why);
+}
+
+void Peer::Impl::tell_counted() {
+  for (const RefusalNotices::Notice& notice : refusals.take()) tell_turned_away(notice.address, notice.why);
 }
 
 void Peer::Impl::came_in_process(const std::string& endpoint, std::unique_ptr<InprocLink> link, const crypto::PublicKey& from) {
@@ -263,7 +269,7 @@ Dialer* Peer::Impl::dialer_of(const Connection& connection) {
 }
 
 void Peer::Impl::connection_up(Connection& connection) {
-  half_open.erase(connection.settings().id);
+  admission.end(connection.settings().id);
   const PeerInfo info = connection.info();
   names.emplace(info.name, connection.settings().id);
   if (info.native && options.trust.same_name_same_key == Trust::SameKey::replace) {
@@ -309,7 +315,8 @@ void Peer::Impl::connection_down(Connection& connection, const Error& error) {
     names.erase(named);
     break;
   }
-  const bool was_half_open = half_open.erase(id) > 0;
+  const std::string source = admission.source_of(id);
+  const bool was_half_open = admission.end(id);
   const bool was_up = connection.info().link != 0 && connection.was_up();
   const Error why = explain(connection, error);
   if (was_up) {
@@ -320,8 +327,7 @@ void Peer::Impl::connection_down(Connection& connection, const Error& error) {
                        " bytes in, " + std::to_string(ssh->bytes_out) + " bytes out");
     if (events.disconnected) events.disconnected(connection.info(), why);
   } else if (was_half_open) {
-    log("info", "turned away " + connection.settings().address + ": " + why.message());
-    if (events.turned_away) events.turned_away(connection.settings().address, why);
+    turned_away(connection.settings().address, source, why);
   }
   if (Dialer* dialer = dialer_of(connection)) dialer->link_down(why);
   if (on_change) on_change();

@@ -27,7 +27,8 @@ PeerOptions options(const Task& task) {
   // The number of channels and connections is what some rows are about, not what they test.
   made.limits.channels.max_channels = kMaxIdleChannels + 1024;
   made.limits.max_links = kMaxIdleConnections + 1024;
-  made.limits.max_half_open_per_source = made.limits.max_half_open;
+  made.limits.max_half_open_per_source = made.limits.early_drop_start = made.limits.max_half_open;
+  made.limits.kex_rate_per_source = 0;
   made.trust.same_name_same_key = Trust::SameKey::share;  // connections beside each other
   return made;
 }

@@ -51,10 +51,14 @@ Result<AuthStep> AuthServer::handle_service_request(ByteView payload) {
   return step;
 }
 
-Result<AuthStep> AuthServer::refuse(bool counts) {
-  if (counts && ++failures_ >= config_->limits.max_auth_failures) return too_many();
+// The last failure waits like the others: it may be the one that tells.
+Result<AuthStep> AuthServer::refuse(Refused what) {
   AuthStep step;
-  step.failed = counts;
+  step.failed = what != Refused::probe;
+  if (what == Refused::attempt && ++failures_ >= config_->limits.max_auth_failures) {
+    step.end = too_many();
+    return step;
+  }
   std::vector<std::string> methods = {std::string(kMethodPublicKey)};
   if (config_->offer_password) methods.emplace_back(kMethodPassword);
   if (config_->offer_interactive) methods.emplace_back(kMethodInteractive);
@@ -74,7 +78,7 @@ Result<AuthStep> AuthServer::handle_request(ByteView payload) {
     return too_many();
 
   Result<AuthStep> step = [&]() -> Result<AuthStep> {
-    if (!is_text(request->user)) return refuse(true);
+    if (!is_text(request->user)) return refuse(Refused::attempt);
     if (request->method == kMethodPublicKey || request->method == kMethodHostBound)
       return handle_publickey(*request);
     if (request->method == kMethodPassword) return handle_password(*request);
@@ -82,7 +86,7 @@ Result<AuthStep> AuthServer::handle_request(ByteView payload) {
     // The first "none" is how a client asks for the list of methods.
     const bool probe = request->method == kMethodNone && !none_tried_;
     none_tried_ = none_tried_ || probe;
-    return refuse(!probe);
+    return refuse(probe ? Refused::probe : Refused::attempt);
   }();
   if (step && !config_->banner.empty() && !std::exchange(banner_sent_, true))
     step->send.insert(step->send.begin(), write_banner(config_->banner));
@@ -94,13 +98,13 @@ Result<AuthStep> AuthServer::handle_publickey(const UserauthRequest& request) {
   const bool bound = request.method == kMethodHostBound;
   const bool here = !bound || std::equal(request.host_key.begin(), request.host_key.end(),
                                          host_key_.begin(), host_key_.end());
-  if (offer.key.is_empty() || !here) return refuse(true);
+  if (offer.key.is_empty() || !here) return refuse(Refused::attempt);
   if (request.has_signature) {
     const Bytes data = signed_request(session_id_, request);
     const std::string_view algorithm = crypto::plain_algorithm(request.algorithm);
     if (auto good = offer.key.verify(algorithm, data, request.signature); !good) {
       if (good.error().is(Errc::crypto)) return good.error();
-      return refuse(true);
+      return refuse(Refused::attempt);
     }
   }
   user_ = request.user;
@@ -119,7 +123,7 @@ Result<AuthStep> AuthServer::handle_publickey(const UserauthRequest& request) {
 
 Result<AuthStep> AuthServer::handle_password(const UserauthRequest& request) {
   if (!config_->offer_password || request.change || request.password.size() > kMaxPassword)
-    return refuse(true);
+    return refuse(Refused::attempt);
   user_ = request.user;
   offer_ = {};
   asked_ = Asked::password;
@@ -132,7 +136,7 @@ Result<AuthStep> AuthServer::handle_password(const UserauthRequest& request) {
 Result<AuthStep> AuthServer::handle_interactive(const UserauthRequest& request) {
   if (!config_->offer_interactive || request.submethods.size() > kMaxSubmethods ||
       !is_text(request.submethods))
-    return refuse(true);
+    return refuse(Refused::attempt);
   user_ = request.user;
   offer_ = {};
   rounds_ = 0;
@@ -168,7 +172,7 @@ Result<AuthStep> AuthServer::handle_info_response(ByteView payload) {
   if (++requests_ > config_->limits.max_auth_requests) return too_many();
   InfoResponse response{user_, {}};
   for (const ByteView answer : *answers) {
-    if (answer.size() > kMaxPassword) return refuse(true);
+    if (answer.size() > kMaxPassword) return refuse(Refused::attempt);
     response.answers.emplace_back(answer);
   }
   asked_ = Asked::interactive;
@@ -182,7 +186,7 @@ Result<AuthStep> AuthServer::answer(bool accepted) {
   const Asked asked = std::exchange(asked_, Asked::nothing);
   // A refused offer costs the client nothing: agents hold many keys, and max_auth_requests bounds
   // them.
-  if (!accepted) return refuse(asked != Asked::offer);
+  if (!accepted) return refuse(asked == Asked::offer ? Refused::offer : Refused::attempt);
   AuthStep step;
   switch (asked) {
     case Asked::nothing:

@@ -32,6 +32,8 @@ class AuthServer {
 
  private:
   enum class Asked { nothing, offer, proof, password, interactive };
+  /// What is refused: attempts count, and all but the probe for methods wait for their time.
+  enum class Refused { probe, offer, attempt };
 
   /// What a request offers. Empty unless the algorithm is one that such a key, or such a
   /// certificate's key, signs with.
@@ -44,7 +46,7 @@ class AuthServer {
   Result<AuthStep> handle_publickey(const UserauthRequest& request);
   Result<AuthStep> handle_password(const UserauthRequest& request);
   Result<AuthStep> handle_interactive(const UserauthRequest& request);
-  Result<AuthStep> refuse(bool counts);
+  Result<AuthStep> refuse(Refused what);
   Error too_many() const;
 
   const Config* config_;

@@ -15,7 +15,7 @@ struct AuthStep {
   std::vector<Event> events;  ///< in order; after the payloads
   bool question =
       false;            ///< the last event is a question: nothing more is read until it is answered
-  bool failed = false;  ///< a refused attempt: may be delayed
+  bool failed = false;  ///< a refusal: waits for auth_failure_delay
   std::optional<Authenticated> success;  ///< done; the payloads go first
 
   std::optional<Error> end;  ///< after all of that, there is no way on

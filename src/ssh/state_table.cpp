@@ -4,7 +4,9 @@
 
 #include "numbers.hpp"
 
+#include <algorithm>
 #include <array>
+#include <iterator>
 
 namespace streamkit::ssh {
 namespace {
@@ -92,34 +94,36 @@ constexpr Verdict stage_verdict(State state, Role role, unsigned message) {
     case State::rekey_guess:
       return message >= kMsgKexMethodFirst && message <= kMsgKexMethodLast ? Verdict::ignore
                                                                            : Verdict::disconnect;
-    case State::new_keys:
-    case State::rekey_new_keys:
+    default:  // the other states have no K in their columns
       return only(kMsgNewKeys);
-    case State::auth:
-    case State::open:
-      break;
   }
-  return Verdict::disconnect;
 }
 
-constexpr Verdict decide(State state, Role role, bool strict, unsigned message) {
-  const Column column = column_of(state, role, strict);
+constexpr bool every_message_has_its_row() {
+  unsigned next = 0;
   for (const Row& row : kRows) {
-    if (message < row.first || message > row.last) continue;
-    switch (row.columns[column]) {
-      case 'A':
-        return Verdict::act;
-      case 'I':
-        return Verdict::ignore;
-      case 'U':
-        return Verdict::unimplemented;
-      case 'K':
-        return stage_verdict(state, role, message);
-      default:
-        return Verdict::disconnect;
-    }
+    if (row.first != next || row.last < row.first) return false;
+    next = row.last + 1;
   }
-  return Verdict::disconnect;
+  return next == 256;
+}
+static_assert(every_message_has_its_row());
+
+Verdict decide(State state, Role role, bool strict, unsigned message) {
+  const Row& row = *std::find_if(std::begin(kRows), std::end(kRows),
+                                 [=](const Row& r) { return message <= r.last; });
+  switch (row.columns[column_of(state, role, strict)]) {
+    case 'A':
+      return Verdict::act;
+    case 'I':
+      return Verdict::ignore;
+    case 'U':
+      return Verdict::unimplemented;
+    case 'K':
+      return stage_verdict(state, role, message);
+    default:
+      return Verdict::disconnect;
+  }
 }
 
 using Table = std::array<std::array<Verdict, 256>, kStates * 4>;

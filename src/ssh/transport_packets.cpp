@@ -208,6 +208,9 @@ Result<void> Transport::Impl::begin_exchange() {
 }
 
 Result<void> Transport::Impl::handle_kexinit(ByteView payload, std::uint32_t sequence) {
+  // Connections are counted, and an exchange is what a stranger can make us spend most on.
+  if (phase_ != Phase::open && info_.exchanges >= config_.limits.max_exchanges_before_auth)
+    return Error(Errc::limit, "too many key exchanges before authentication");
   if (!kex_)
     if (auto begun = begin_exchange(); !begun) return begun;
   Result<Bytes> answer = kex_->handle_kexinit(payload);

@@ -137,8 +137,7 @@ const std::vector<OtherServer>& all() {
        .lacks = {{"service direct-streamlocal", "has no channels of that kind"}},
        // It waits for itself when a channel closes in a key exchange that it began.
        .words = peer({"/usr/bin/python3", STREAMKIT_PEERS "/paramiko_peer.py"}, kNeverRekey),
-       .is_strict = false,
-       .works_by_default = false},
+       .is_strict = false},
       {.name = "AsyncSsh",
        .needs = {{"/usr/lib/python3/dist-packages/asyncssh/connection.py", "python3-asyncssh"}},
        .lacks = {},

@@ -370,6 +370,16 @@ TEST(AuthServer, a14_a_byte_a_second_does_not_buy_time_in_any_state) {
     }
 }
 
+TEST(AuthServer, a14_c18_key_exchanges_before_authentication_are_few) {
+  auto peer = at_requests();
+  for (int i = 2; i <= 4; ++i) {
+    peer->exchange();
+    ASSERT_TRUE(peer->is_live()) << i;
+  }
+  peer->send_kexinit();
+  expect_end(*peer, 2);
+}
+
 TEST(AuthServer, a15_what_was_answered_for_one_user_does_not_serve_another) {
   auto peer = at_requests(with_password());
   std::vector<std::string> asked;
@@ -424,25 +434,73 @@ TEST(AuthServer, a16_unknown_users_and_keys_get_the_same_bytes) {
   EXPECT_EQ(answers("ada"), answers("bob"));
 }
 
-TEST(AuthServer, a16_refusals_wait_for_their_floor) {
+/// A request that is refused, sent to a server with the delay that nobody changed: nothing comes for
+/// that long, then one answer. The answer.
+Bytes refusal_after_the_floor(const std::function<Bytes(RawPeer&)>& request) {
+  constexpr Duration kFloor = std::chrono::milliseconds(200);
   Config options = with_password();
-  options.limits.auth_failure_delay = std::chrono::milliseconds(300);
+  options.limits.auth_failure_delay = Limits().auth_failure_delay;
   auto peer = at_requests(std::move(options));
+  peer->engine.offer_answer = [](const KeyOffered&) { return false; };
+  peer->engine.key_answer = [](const KeyVerified& e) { return e.user == "ada"; };
   peer->inbox.clear();
-  peer->send(write_password_request("ada", "wrong"));
+  peer->send(request(*peer));
   EXPECT_TRUE(peer->inbox.empty());
   EXPECT_FALSE(peer->engine.transport.wants_input());
-  ASSERT_EQ(*peer->engine.transport.next_timeout(), peer->now + std::chrono::milliseconds(300));
-  peer->now += std::chrono::milliseconds(299);
-  ASSERT_TRUE(peer->engine.transport.handle_timeout(peer->now));
-  peer->settle();
-  EXPECT_TRUE(peer->inbox.empty());
-  peer->now += std::chrono::milliseconds(1);
-  ASSERT_TRUE(peer->engine.transport.handle_timeout(peer->now));
-  peer->settle();
-  EXPECT_EQ(peer->count(kMsgUserauthFailure), 1u);
+  EXPECT_EQ(*peer->engine.transport.next_timeout(), peer->now + kFloor);
+  for (const Duration wait : {kFloor - Duration(1), Duration(1)}) {
+    EXPECT_TRUE(peer->inbox.empty());
+    peer->now += wait;
+    EXPECT_TRUE(peer->engine.transport.handle_timeout(peer->now));
+    peer->settle();
+  }
+  EXPECT_EQ(peer->inbox.size(), 1u);
+  const Bytes answer = peer->inbox.empty() ? Bytes() : peer->inbox[0];
   peer->send(peer->publickey_request());  // success does not wait
   EXPECT_TRUE(peer->engine.has("authenticated"));
+  return answer;
+}
+
+TEST(AuthServer, a16_refusals_for_every_reason_are_the_same_bytes_after_the_same_floor) {
+  const auto& key = test_key(crypto::KeyType::ed25519).public_key();
+  using Change = std::function<void(UserauthRequest&)>;
+  const auto signed_with = [](Change change) {
+    return [change](RawPeer& peer) { return peer.publickey_request(change); };
+  };
+  const Bytes bad_signature = to_bytes(as_bytes("no signature"));
+  const std::vector<std::pair<const char*, std::function<Bytes(RawPeer&)>>> reasons = {
+      {"unknown key", [&](RawPeer& p) { return p.query(key, "ada"); }},
+      {"unknown user and key", [&](RawPeer& p) { return p.query(key, "bob"); }},
+      {"unknown user", signed_with([](UserauthRequest& r) { r.user = "bob"; })},
+      {"malformed key", signed_with([](UserauthRequest& r) { r.key = {}; })},
+      {"bad signature", signed_with([&](UserauthRequest& r) { r.signature = bad_signature; })},
+      {"other algorithm", signed_with([](UserauthRequest& r) { r.algorithm = "rsa-sha2-256"; })},
+      {"wrong password", [](RawPeer&) { return write_password_request("ada", "wrong"); }},
+      {"password of nobody", [](RawPeer&) { return write_password_request("bob", "wrong"); }},
+      {"method that is not offered", [](RawPeer&) { return write_interactive_request("ada"); }},
+  };
+  const Bytes first = refusal_after_the_floor(reasons[0].second);
+  ASSERT_FALSE(first.empty());
+  EXPECT_EQ(first[0], std::byte(kMsgUserauthFailure));
+  for (const auto& [reason, request] : reasons) {
+    SCOPED_TRACE(reason);
+    EXPECT_EQ(refusal_after_the_floor(request), first);
+  }
+}
+
+TEST(AuthServer, a16_the_last_refusal_waits_too_and_the_probe_for_methods_does_not) {
+  Config options = with_password();
+  options.limits.auth_failure_delay = std::chrono::milliseconds(300);
+  options.limits.max_auth_failures = 1;
+  auto peer = at_requests(std::move(options));
+  peer->send(write_none_request("ada"));
+  EXPECT_EQ(peer->count(kMsgUserauthFailure), 1u);
+  peer->send(write_password_request("ada", "wrong"));
+  EXPECT_TRUE(peer->is_live());
+  peer->now += std::chrono::milliseconds(300);
+  (void)peer->engine.transport.handle_timeout(peer->now);
+  peer->settle();
+  expect_end(*peer, 14);
 }
 
 TEST(AuthServer, takes_passwords_only_when_told_to) {

@@ -55,6 +55,30 @@ TEST(InputQueue, leaves_bytes_that_somebody_keeps_where_they_are) {
     EXPECT_EQ(as_text(k.bytes), std::string(kRead, k.fill)) << "was overwritten";
 }
 
+TEST(InputQueue, reads_again_into_a_slab_that_was_let_go_and_not_into_one_that_is_kept) {
+  constexpr std::size_t kRead = 64 * 1024;
+  InputQueue queue;
+  const auto fill_slab = [&](char fill) {
+    put(queue, std::string(kRead, fill));
+    const std::byte* slab = queue.data().data();
+    Keeper keeper = queue.keeper();
+    queue.clear();
+    for (std::size_t i = 1; i < InputQueue::kReadsPerSlab; ++i) {
+      put(queue, std::string(kRead, fill));
+      queue.clear();
+    }
+    return std::pair(slab, std::move(keeper));
+  };
+  auto [first, first_kept] = fill_slab('a');
+  const auto [second, second_kept] = fill_slab('b');
+  ASSERT_NE(first, second);
+  EXPECT_EQ(as_text({first, kRead}), std::string(kRead, 'a'));
+  first_kept = {};
+  const auto [third, third_kept] = fill_slab('c');
+  EXPECT_EQ(third, first);
+  EXPECT_EQ(as_text({second, kRead}), std::string(kRead, 'b'));
+}
+
 TEST(InputQueue, lets_only_so_many_slabs_be_kept) {
   constexpr std::size_t kRead = 64 * 1024;
   InputQueue queue;

@@ -267,6 +267,42 @@ TEST(Kex, a6_an_inserted_and_a_dropped_packet_break_gcm_even_without_strictness)
   expect_no_auth(peer);
 }
 
+/// The whole attack on a client whose server lacks strict key exchange; then the server goes on, as
+/// long as the client lives, and at most `most` packets.
+void cut_and_go_on(RawPeer& peer, int most) {
+  peer.proposal.strict = false;
+  cut_in(peer);
+  ASSERT_TRUE(peer.is_live());
+  peer.send_new_keys();
+  (void)peer.sealed(write_ext_info({}));  // dropped on the way
+  for (int i = 0; i < most && peer.is_live(); ++i)
+    peer.send(write_text_message(kMsgServiceAccept, kServiceAuth));
+}
+
+TEST(Kex, a8_a_cut_goes_unseen_under_chacha20_which_is_why_it_needs_strictness) {
+  Config options = testing::client_config(), raw = testing::server_config();
+  options.algorithms.ciphers = {"chacha20-poly1305@openssh.com"};
+  options.algorithms.allow_non_strict = raw.algorithms.allow_non_strict = true;
+  RawPeer peer(Role::server, std::move(raw), std::move(options));
+  cut_and_go_on(peer, 1);
+  EXPECT_TRUE(peer.is_live());
+  EXPECT_FALSE(peer.engine.has("extensions"));
+  EXPECT_TRUE(peer.received(kMsgUserauthRequest));
+}
+
+TEST(Kex, a8_a_cut_leaves_nothing_but_noise_under_ctr_with_any_mac) {
+  for (const char* mac : {"hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com",
+                          "hmac-sha2-256", "hmac-sha2-512"}) {
+    Config options = testing::client_config();
+    options.algorithms.ciphers = {"aes128-ctr"};
+    options.algorithms.macs = {mac};
+    RawPeer peer(Role::server, testing::server_config(), std::move(options));
+    cut_and_go_on(peer, 10'000);  // a length that is noise is read to its limit
+    EXPECT_FALSE(peer.is_live()) << mac;
+    expect_no_auth(peer);
+  }
+}
+
 TEST(Kex, a6_whoever_inserts_a_packet_and_drops_ext_info_between_two_of_us_is_noticed) {
   for (const char* cipher : {"chacha20-poly1305@openssh.com", "aes128-gcm@openssh.com"}) {
     Config client = testing::client_config(), server = testing::server_config();
@@ -634,6 +670,8 @@ TEST(Kex, every_error_has_its_reason) {
       {Errc::host_key_unknown, DisconnectReason::host_key_not_verifiable},
       {Errc::host_key_mismatch, DisconnectReason::host_key_not_verifiable},
       {Errc::auth_denied, DisconnectReason::no_more_auth_methods},
+      {Errc::bad_key, DisconnectReason::key_exchange_failed},
+      {Errc::connection_lost, DisconnectReason::connection_lost},
       {Errc::cancelled, DisconnectReason::auth_cancelled},
       {Errc::timeout, DisconnectReason::by_application},
   };

@@ -65,6 +65,14 @@ class StockClient {
     return got ? std::to_integer<int>((*got)[0]) : 0;
   }
   void close() { socket_.close(); }
+  /// Exchanges keys anew. False: the link ended instead.
+  bool rekey() {
+    const std::uint64_t before = transport_.info().exchanges;
+    (void)transport_.start_rekey(TimePoint());
+    while (transport_.info().exchanges == before && step()) {
+    }
+    return is_live();
+  }
 
  private:
   ssh::Transport make(const crypto::PrivateKey& key, std::string user) {

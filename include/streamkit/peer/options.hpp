@@ -99,6 +99,14 @@ struct PeerLimits {
   std::size_t max_links = 10000;                       ///< more are turned away
   std::size_t max_half_open = 100;                     ///< incoming, not yet authenticated
   std::size_t max_half_open_per_source = 10;           ///< of those, from one address
+  /// From so many half-open connections on, newcomers are turned away by chance: early_drop_percent of them, growing
+  /// to all at max_half_open. From max_half_open up: never.
+  std::size_t early_drop_start = 50;
+  unsigned early_drop_percent = 30;
+  /// Key exchanges that strangers at one address may begin, each with a connection of its own: a second; at once
+  /// after quiet times. 0 a second: any number.
+  std::size_t kex_rate_per_source = 10;
+  std::size_t kex_burst_per_source = 100;
   Duration connect_timeout = std::chrono::seconds(10); ///< each attempt's TCP connect
 };
 

@@ -23,7 +23,8 @@ struct PeerEvents {
   std::function<void(const Endpoint&, const Error&, Duration wait)> reconnecting;
   /// Our dialer gave up: a retry cannot help (host key, authentication, name, version).
   std::function<void(const Endpoint&, const Error&)> gave_up;
-  /// An incoming connection was turned away before it became a link.
+  /// An incoming connection was turned away before it became a link. In a flood the first ten in five seconds are
+  /// told, and then how many more came from where, and why; `address` has no port then. The log says the same.
   std::function<void(const std::string& address, const Error&)> turned_away;
 };
 

@@ -23,8 +23,8 @@ enum class Role { client, server };
 /// for, at a client all if Config::judges_authorities is set and none otherwise.
 struct Algorithms {
   std::vector<std::string> kex, host_keys, ciphers, macs;
-  /// chacha20-poly1305 (and CTR with EtM) with a peer that lacks strict key exchange is refused
-  /// unless this is set: the Terrapin attack applies to them.
+  /// chacha20-poly1305 with a peer that lacks strict key exchange is refused unless this is set:
+  /// the Terrapin attack applies to it.
   bool allow_non_strict = false;
   /// Who computes AES-GCM; nothing of it is seen on the wire. One that is not available is
   /// Errc::usage when the Transport is made.
@@ -38,6 +38,7 @@ struct Limits {
   std::size_t max_send_packet = 35000;  ///< whole packets we send, until set_max_send_packet()
   std::size_t max_bytes_before_auth = 256 * 1024;
   std::size_t max_packets_before_auth = 256;
+  std::uint64_t max_exchanges_before_auth = 4;  ///< key exchanges, the first one among them
   int max_auth_failures = 6;
   int max_auth_requests = 64;
   std::uint64_t rekey_after_bytes = 1ull << 30;  ///< per direction, soft: we start an exchange
@@ -49,7 +50,9 @@ struct Limits {
   Duration kex_timeout = std::chrono::seconds(30);  ///< a rekey that does not finish
   std::size_t output_high_water = 128 * 1024;       ///< sendable_bytes() is 0 above this
   std::size_t max_queued_during_kex = 2 << 20;      ///< payloads held back while keys are exchanged
-  Duration auth_failure_delay = {};  ///< floor for the answer to a failed attempt (server); 0: none
+  /// Server: no refusal is answered sooner than this after its request came, whatever the reason.
+  /// The first "none", which asks for the methods, is not refused. Nobody else waits.
+  Duration auth_failure_delay = std::chrono::milliseconds(200);
 };
 
 /// A key that a client may prove to hold, itself or with the help of who has it.
