@@ -261,13 +261,14 @@ Result<void> Peer::Impl::reload_trust() {
   if (is_shut) return Errc::shutting_down;
   const Result<void> read = refresh_trust();
   if (files.is_behind()) return read;
-  for (const auto& link : up_links()) {
+  for (const auto& [id, link] : std::map(connections)) {  // also those that are not up yet
     const PeerInfo info = link->info();
-    if (!link->is_up() || link->settings().is_inproc || info.key.is_empty()) continue;
+    if (link->is_down() || link->settings().is_inproc || info.key.is_empty()) continue;
+    const std::string name = link->is_up() || !link->is_native() ? info.name : decoded(info.name);
     const Credential shown{info.key, info.certificate};
     Result<Grant> grant = Grant();
     if (!info.outgoing)
-      grant = admit(*link, info.name, shown);
+      grant = admit(*link, name, shown);
     else if (Result<void> good = judge_revocation(shown); !good)
       grant = good.error();
     if (grant) {

@@ -111,7 +111,7 @@ TEST_F(AccessTest,
   write("keys", "no-such-option " + stays.text() + "\n");
   relay->signal(SIGHUP);
   EXPECT_THAT(next_reload(*relay, seen).value("error", ""), HasSubstr("keys: line 1: "));
-  EXPECT_THAT(relay->errors(), HasSubstr("keys: line 1: "));
+  EXPECT_TRUE(relay->wait_for_errors("keys: line 1: "));
 
   write("keys", gone.text() + "\n" + stays.text() + "\n");
   write("revoked", gone.text() + "\n");

@@ -95,7 +95,6 @@ TEST(OpenSshAccess, c22_lets_in_by_the_same_lines) {
                        "no-such-option",
                        "from=127.0.0.1",
                        "from=\"127.0.0.1\"restrict",
-                       "restrict,",
                        "cert-authority"};
   for (const std::string& line : lines) {
     both.write(line);
