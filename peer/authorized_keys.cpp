@@ -1,7 +1,11 @@
 // Reader of authorized_keys (sshd(8), "AUTHORIZED_KEYS FILE FORMAT"). Lines are taken whole or not
-// at all. No file is opened here.
+// at all. No file is opened here; options are read in key_options.cpp.
+#include "key_options.hpp"
 #include "trust_file.hpp"
 
+#include <streamkit/io/stream.hpp>
+
+#include <tuple>
 #include <unordered_map>
 
 namespace streamkit {
@@ -24,86 +28,6 @@ std::size_t options_length(std::string_view line) noexcept {
   return line.size();
 }
 
-/// The value between quotes at the head of `rest`, where \" stands for a quote.
-Result<std::string> take_quoted(std::string_view& rest) {
-  if (!rest.starts_with('"')) return Error(Errc::bad_file, "an option's value is not in quotes");
-  std::string value;
-  for (std::size_t i = 1; i < rest.size(); ++i) {
-    if (rest[i] == '"') {
-      rest.remove_prefix(i + 1);
-      return value;
-    }
-    if (rest[i] == '\\' && i + 1 < rest.size() && rest[i + 1] == '"') ++i;
-    value += rest[i];
-  }
-  return Error(Errc::bad_file, "a quote is not closed");
-}
-
-Result<std::vector<std::string>> read_principals(std::string_view value) {
-  std::vector<std::string> principals;
-  for_each_pattern(value, [&](std::string_view principal) { principals.emplace_back(principal); });
-  if (std::find(principals.begin(), principals.end(), "") != principals.end())
-    return Error(Errc::bad_file, "a principal in principals=\"...\" is empty");
-  return principals;
-}
-
-Result<std::vector<std::string>> read_names(std::string_view value) {
-  std::vector<std::string> names;
-  bool bad = false, any_positive = false;
-  for_each_pattern(value, [&](std::string_view pattern) {
-    bad |= pattern.empty() || pattern == "!" || pattern.find_first_of(kBlanks) != pattern.npos;
-    any_positive |= !pattern.starts_with('!');
-    names.emplace_back(pattern);
-  });
-  if (bad) return Error(Errc::bad_file, "a pattern in name=\"...\" is empty or has a blank in it");
-  if (!any_positive)
-    return Error(Errc::bad_file, "name=\"...\" says only which names are not allowed");
-  return names;
-}
-
-/// A list between quotes, into where it belongs and stands for the first time.
-Result<void> read_list(std::string_view option, std::string_view& rest,
-                       Result<std::vector<std::string>> (*read)(std::string_view),
-                       std::vector<std::string>& to) {
-  rest.remove_prefix(1);
-  const Result<std::string> value = take_quoted(rest);
-  if (!value) return value.error();
-  if (!to.empty())
-    return Error(Errc::bad_file, "the option " + std::string(option) + " is there twice");
-  Result<std::vector<std::string>> list = read(*value);
-  if (!list) return list.error();
-  to = std::move(*list);
-  return {};
-}
-
-Result<void> read_options(std::string_view options, AuthorizedKeys::Entry& entry) {
-  while (true) {
-    const std::string option = lower(options.substr(0, options.find_first_of("=,")));
-    options.remove_prefix(option.size());
-    const bool has_value = options.starts_with('=');
-    Result<void> read;
-    if (option == "name" && has_value) {
-      read = read_list(option, options, read_names, entry.names);
-    } else if (option == "principals" && has_value) {
-      read = read_list(option, options, read_principals, entry.principals);
-    } else if (option == "cert-authority" && !has_value) {
-      entry.is_authority = true;
-    } else if (option != "restrict" || has_value) {
-      read = Error(Errc::bad_file, "the option \"" + escape(option, 64) +
-                                       "\" is not known or misses its value; known are "
-                                       "name=\"PATTERN,...\", cert-authority, "
-                                       "principals=\"NAME,...\" and restrict");
-    }
-    if (!read) return read;
-    if (options.empty()) break;
-    if (options.front() != ',') return Error(Errc::bad_file, "a comma is missing between options");
-    options.remove_prefix(1);
-  }
-  if (!entry.principals.empty() && !entry.is_authority)
-    return Error(Errc::bad_file, "principals=\"...\" is for lines with cert-authority");
-  return {};
-}
-
 /// Key types by their look, so that an unsupported one is called that and not an unknown option.
 bool looks_like_key_type(std::string_view field) noexcept {
   return field.starts_with("ssh-") || field.starts_with("ecdsa-") || field.starts_with("sk-");
@@ -114,7 +38,7 @@ Result<AuthorizedKeys::Entry> read_authorized(std::string_view line) {
   if (has_control(line)) return Error(Errc::bad_file, "there is a control character in it");
   if (!looks_like_key_type(line)) {
     const std::string_view options = take(line, options_length(line));
-    const Result<void> read = read_options(options, entry);
+    const Result<void> read = read_key_options(options, entry);
     if (!read) return read.error();
   }
   Result<PublicKey> key = take_key(line);
@@ -122,6 +46,21 @@ Result<AuthorizedKeys::Entry> read_authorized(std::string_view line) {
   entry.key = std::move(*key);
   entry.comment = line;
   return entry;
+}
+
+bool same_options(const AuthorizedKeys::Entry& a, const AuthorizedKeys::Entry& b) {
+  const auto options = [](const AuthorizedKeys::Entry& e) {
+    return std::tie(e.names, e.principals, e.sources, e.expires, e.max_links, e.port_forwarding,
+                    e.permit_open, e.permit_listen, e.command, e.services, e.max_channels);
+  };
+  return options(a) == options(b);
+}
+
+bool takes(const std::vector<std::string>& patterns, std::string_view text) noexcept {
+  if (patterns.empty()) return true;
+  PatternList list(text);
+  for (const std::string& pattern : patterns) list.meet(pattern);
+  return list.takes();
 }
 
 }  // namespace
@@ -144,10 +83,10 @@ AuthorizedKeys AuthorizedKeys::parse(std::string_view text) {
       return;
     }
     const Entry& first = out.entries_[at->second];
-    if (first.names != entry->names || first.principals != entry->principals)
+    if (!same_options(first, *entry))
       report(out.problems_, number,
-             "the key is on line " + std::to_string(first.line) + " already, with other names" +
-                 (entry->is_authority ? " or principals" : "") + "; put all of them on one line");
+             "the key is on line " + std::to_string(first.line) +
+                 " already, with other options; put all of them on one line");
   });
   return out;
 }
@@ -168,10 +107,54 @@ const AuthorizedKeys::Entry* AuthorizedKeys::find(const PublicKey& key,
 }
 
 bool AuthorizedKeys::allows_name(const Entry& entry, std::string_view name) noexcept {
-  if (entry.names.empty()) return true;
-  PatternList list(name);
-  for (const std::string& pattern : entry.names) list.meet(pattern);
-  return list.takes();
+  return takes(entry.names, name);
+}
+
+bool AuthorizedKeys::allows_service(const Entry& entry, std::string_view service) noexcept {
+  return (entry.command.empty() || entry.command == service) && takes(entry.services, service);
+}
+
+bool AuthorizedKeys::allows_source(const Entry& entry, std::string_view host) {
+  if (entry.sources.empty()) return true;
+  const std::string address(host.substr(0, host.find('%')));  // without the zone
+  if (const auto is_address = io::is_in_networks(address, "0.0.0.0/0,::/0");
+      !is_address || !*is_address)
+    return false;
+  bool taken = false;
+  for (const std::string& source : entry.sources) {
+    std::string_view pattern = source;
+    const bool negated = pattern.starts_with('!');
+    if (negated) pattern.remove_prefix(1);
+    bool fits = matches_pattern(lower(pattern), address);
+    if (pattern.find_first_of("*?") == pattern.npos) {
+      const Result<bool> is_in = io::is_in_networks(address, pattern);
+      if (!is_in) return false;
+      fits = *is_in;
+    }
+    if (fits && negated) return false;
+    taken = taken || fits;
+  }
+  return taken;
+}
+
+bool AuthorizedKeys::allows_open(const Entry& entry, std::string_view host,
+                                 std::uint32_t port) noexcept {
+  if (!entry.port_forwarding) return false;
+  const auto fits = [&](const Place& place) {
+    return (place.host == "*" || place.host == host) && (place.port == 0 || place.port == port);
+  };
+  return entry.permit_open.empty() ||
+         std::any_of(entry.permit_open.begin(), entry.permit_open.end(), fits);
+}
+
+bool AuthorizedKeys::allows_listen(const Entry& entry, std::string_view host,
+                                   std::uint32_t port) noexcept {
+  if (!entry.port_forwarding || !entry.command.empty()) return false;
+  const auto fits = [&](const Place& place) {
+    return matches_pattern(place.host, host) && (place.port == 0 || place.port == port);
+  };
+  return entry.permit_listen.empty() ||
+         std::any_of(entry.permit_listen.begin(), entry.permit_listen.end(), fits);
 }
 
 }  // namespace streamkit

@@ -192,8 +192,9 @@ void ChannelState::requested(channel::Request& e) {
   const OpenRequest request{*info.remote, info.service, info.headers, info.type};
   ConnectionOwner* owner = connection_->owner();
   const Result<void> allowed =
-      owner ? owner->authorize(request) : Result<void>(Errc::shutting_down);
-  if (!allowed) return refuse(Code::permission_denied, allowed.error().message());
+      owner ? owner->authorize(*connection_, request) : Result<void>(Errc::shutting_down);
+  if (!allowed)
+    return refuse(allowed.error().is(Errc::limit) ? Code::resource_exhausted : Code::permission_denied, allowed.error().message());
   owner->incoming(*connection_, shared_from_this());
 }
 

@@ -90,6 +90,7 @@ class ChannelState final : public std::enable_shared_from_this<ChannelState> {
   Headers response_headers;
   Phase phase = Phase::opening;
   bool is_native = true;      ///< channel@streamkit: the error lane has frames, close has a status
+  bool is_incoming = false;   ///< the other side opened it
   std::unique_ptr<Completion<Channel>> on_opened;  ///< while `opening`; a child's opener may take it away
 
   channel::ChannelId id() const noexcept { return id_; }

@@ -293,6 +293,17 @@ void Connection::forget(channel::ChannelId id) {
   --live_channels_;
 }
 
+std::size_t Connection::count_incoming(const std::function<bool(std::string_view)>& takes) const {
+  std::size_t count = 0;
+  for (const auto& state : channels_)
+    count += state && state->is_incoming && state->phase != ChannelState::Phase::closed && takes(state->info.service);
+  return count;
+}
+
+bool Connection::is_at_max_channels() const {
+  return grant_ && grant_->max_channels != 0 && count_incoming([](std::string_view) { return true; }) >= grant_->max_channels;
+}
+
 // ---------------------------------------------------------------- opens
 
 std::shared_ptr<ChannelState> Connection::open(std::string service, OpenOptions options, ChannelState* parent,
@@ -388,6 +399,8 @@ std::shared_ptr<ChannelState> Connection::open_forwarded(const ForwardRequest& g
 void Connection::handle(channel::Opening& e) {
   const auto refuse = [&](channel::OpenFailure reason, std::string_view words) { (void)mux_.refuse(e.id, reason, words); };
   if (phase_ != Phase::up) return refuse(channel::OpenFailure::prohibited, "the link is not up yet");
+  if (is_at_max_channels())
+    return refuse(channel::OpenFailure::resource_shortage, "resource_exhausted: this key may not have more channels open at once");
   if (e.type == "session") return handle_session_open(e);
 
   ChannelInfo info;
@@ -421,14 +434,18 @@ void Connection::handle(channel::Opening& e) {
   }
   Result<void> allowed;  // the ends of a pair have nobody to ask
   if (!owner_ && !settings_.skips_hello) allowed = Errc::shutting_down;
-  if (owner_) allowed = owner_->authorize(OpenRequest{*info_, info.service, info.headers, info.type});
-  if (!allowed) return refuse(channel::OpenFailure::prohibited, "permission_denied: " + allowed.error().message());
+  if (owner_) allowed = owner_->authorize(*this, OpenRequest{*info_, info.service, info.headers, info.type});
+  if (!allowed) {
+    if (allowed.error().is(Errc::limit)) return refuse(channel::OpenFailure::resource_shortage, "resource_exhausted: " + allowed.error().message());
+    return refuse(channel::OpenFailure::prohibited, "permission_denied: " + allowed.error().message());
+  }
   const std::shared_ptr<ChannelState> parent = e.parent ? find(*e.parent) : nullptr;
   if (e.parent && (!parent || !parent->is_open()))
     return refuse(channel::OpenFailure::connect_failed, "unavailable: the channel it was to be attached to has closed");
   const std::shared_ptr<ChannelState> state = add(e.id);
   state->info = std::move(info);
   state->phase = ChannelState::Phase::incoming;
+  state->is_incoming = true;
   state->is_native = e.info.has_value();
   if (parent) return parent->attach(state);
   if (owner_) return owner_->incoming(*this, state);
@@ -439,6 +456,7 @@ void Connection::handle(channel::Opening& e) {
 void Connection::handle_session_open(channel::Opening& e) {
   const std::shared_ptr<ChannelState> state = add(e.id);
   state->phase = ChannelState::Phase::session;
+  state->is_incoming = true;
   state->is_native = false;
   state->info.type = "session";
   (void)mux_.confirm_raw(e.id, {}, io::now());

@@ -13,7 +13,9 @@
 #include <streamkit/io/context.hpp>
 #include <streamkit/peer/options.hpp>
 #include <streamkit/peer/peer.hpp>
+#include <streamkit/peer/trust.hpp>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +24,10 @@ namespace streamkit {
 
 class ChannelState;
 class Connection;
+
+/// The line of authorized_keys that let the other side in, or its authority; nullptr: something that
+/// grants everything.
+using Grant = std::shared_ptr<const AuthorizedKeys::Entry>;
 
 /// What a connection asks of, and tells, the peer (or the pair) that owns it. On the Context.
 class ConnectionOwner {
@@ -42,7 +48,7 @@ class ConnectionOwner {
   virtual void connection_down(Connection&, const Error&) {}
   /// A service was asked for and authorised; not attached to a channel.
   virtual void incoming(Connection&, std::shared_ptr<ChannelState>) = 0;
-  virtual Result<void> authorize(const OpenRequest&) { return {}; }
+  virtual Result<void> authorize(Connection&, const OpenRequest&) { return {}; }
   virtual Result<std::uint32_t> forward(Connection&, const ForwardRequest&) { return Errc::refused; }
   virtual void log(std::string_view, std::string_view) {}
 
@@ -116,6 +122,10 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   std::uint32_t max_frame_remote() const noexcept { return max_frame_remote_; }
   bool is_flushed() const noexcept { return flushed_; }
   std::size_t live_channels() const noexcept { return live_channels_; }
+  /// Channels that the other side opened and that have not ended, to services that `takes` says yes to.
+  std::size_t count_incoming(const std::function<bool(std::string_view service)>& takes) const;
+  const Grant& grant() const noexcept { return grant_; }
+  void set_grant(Grant grant) noexcept { grant_ = std::move(grant); }
 
   // ---- LinkOwner
   Result<void> judge_host_key(const Credential& shown) override;
@@ -155,6 +165,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   void on_timer();
   std::shared_ptr<ChannelState> find(channel::ChannelId id) const;
   std::shared_ptr<ChannelState> add(channel::ChannelId id);
+  bool is_at_max_channels() const;
   // Who read it may be on any thread, so it is never changed in place.
   template <class Change>
   void change_info(Change&& change) {
@@ -182,6 +193,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   std::unique_ptr<Link> link_;
   std::vector<std::shared_ptr<ChannelState>> channels_;  // by number
   std::size_t live_channels_ = 0;
+  Grant grant_;
   Fifo<Task> ready_;
   io::Timer timer_;
   TimePoint armed_ = kNever;

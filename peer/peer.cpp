@@ -68,7 +68,10 @@ Result<Peer> Peer::make(PeerOptions options) {
   if (const auto certificates = Impl::load_certificates(options, key->public_key()); !certificates) return certificates.error();
   if (options.name.empty()) options.name = "peer-" + hex_encode(as_bytes(key->public_key().fingerprint()).subspan(7, 4));
   if (Result<void> r = check_name(options.name); !r) return r.error();
-  return Peer(std::make_shared<Impl>(std::move(options), std::move(*key)));
+  if (Result<void> r = Impl::check_policy(options); !r) return r.error();
+  auto impl = std::make_shared<Impl>(std::move(options), std::move(*key));
+  (void)impl->refresh_trust();  // what is wrong with the files is in the log; what is good in them counts
+  return Peer(std::move(impl));
 }
 
 Peer::Peer(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -111,8 +114,14 @@ Result<void> Peer::reconfigure(const std::function<void(PeerOptions&)>& change) 
   if (changed.name != old.name || changed.app != old.app || changed.identity_file != old.identity_file ||
       changed.context != old.context || changed.accept_backlog != old.accept_backlog || !same_key)
     return Error(Errc::usage, "name, app, identity, context and accept_backlog are set when the peer is made");
+  if (Result<void> r = Impl::check_policy(changed); !r) return r;
   impl_->options = std::move(changed);
   return {};
+}
+
+Result<void> Peer::reload_trust() {
+  const io::Context::Lock lock(*impl_->context);
+  return impl_->reload_trust();
 }
 
 void Peer::events(PeerEvents events) {
@@ -295,14 +304,6 @@ void Peer::Impl::incoming(Connection& connection, std::shared_ptr<ChannelState> 
   give_accepts();
 }
 
-Result<void> Peer::Impl::authorize(const OpenRequest& request) {
-  if (is_shut) return Errc::shutting_down;
-  if (const auto& certificate = request.from.certificate)
-    if (const auto* only = certificate->critical_option("force-command"); only && only->text() != request.service)
-      return Error(Errc::refused, certificate->description() + " is for the service '" + escape(only->text().value_or(""), 255) + "' only");
-  return options.authorize ? options.authorize(request) : Result<void>();
-}
-
 void Peer::on_open(std::string pattern, std::function<void(Incoming)> handler) {
   const io::Context::Lock lock(*impl_->context);
   impl_->handlers.emplace_back(std::move(pattern), std::make_shared<std::function<void(Incoming)>>(std::move(handler)));
@@ -311,14 +312,6 @@ void Peer::on_open(std::string pattern, std::function<void(Incoming)> handler) {
 void Peer::on_forward(std::function<Result<std::uint32_t>(const ForwardRequest&)> handler) {
   const io::Context::Lock lock(*impl_->context);
   impl_->on_forward = std::move(handler);
-}
-
-Result<std::uint32_t> Peer::Impl::forward(Connection& connection, const ForwardRequest& request) {
-  if (!on_forward || is_shut) return Errc::refused;
-  if (const auto& certificate = connection.info().certificate; certificate && !connection.settings().outgoing)
-    if (certificate->critical_option("force-command") || !certificate->has_extension("permit-port-forwarding"))
-      return Error(Errc::refused, certificate->description() + " does not permit forwarding");
-  return on_forward(request);
 }
 
 void Peer::async_open_forwarded(const ForwardRequest& granted, std::uint32_t port, std::string originator_host,

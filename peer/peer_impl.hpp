@@ -6,6 +6,7 @@
 #include "connection.hpp"
 #include "dialer.hpp"
 #include "inproc.hpp"
+#include "trust_files.hpp"
 
 #include <streamkit/crypto/random.hpp>
 #include <streamkit/io/stream.hpp>
@@ -58,25 +59,35 @@ struct Peer::Impl final : ConnectionOwner, DialerOwner, std::enable_shared_from_
                       Completion<std::vector<SecretBytes>> done) override;
   Result<void> judge_hello(Connection& connection, const channel::Hello& hello) override;
   Result<void> judge_name(const Connection& connection, const std::string& name, const crypto::PublicKey& key) const;
-  bool is_authorized(const std::string& name, const crypto::PublicKey& key);
-  Result<void> judge_certificate(const Connection& connection, const std::string& user, const crypto::Certificate& certificate);
-  Result<void> judge_authority(const std::string& name, const crypto::Certificate& certificate);
+  Result<void> refresh_trust();
+  /// Takes over what the files say now, or says what is wrong with them.
+  Result<void> reload_trust();
+  Result<Grant> admit(const Connection& connection, const std::string& name, const Credential& shown) const;
+  Result<Grant> judge_line(const std::string& file, const AuthorizedKeys::Entry& line, const Connection& connection, const std::string& name) const;
+  Result<Grant> judge_plain(const Connection& connection, const std::string& name, const crypto::PublicKey& key) const;
+  Result<Grant> judge_certificate(const Connection& connection, const std::string& name, const crypto::Certificate& certificate) const;
+  Result<Grant> judge_authority(const Connection& connection, const std::string& name, const crypto::Certificate& certificate) const;
+  Result<void> judge_number(const Connection& connection, const std::string& name, const crypto::PublicKey& key, const Grant& grant) const;
   Result<void> judge_revocation(const Credential& shown) const;
   Result<bool> judge_plain_key(const Endpoint& endpoint, const crypto::PublicKey& key, const KnownHosts& known, const std::string& beside);
   bool is_pinned(const crypto::PublicKey& key) const;
   bool knows_authority(const Endpoint& endpoint) const;
   Result<KnownHosts> known_hosts() const;
-  std::optional<AuthorizedKeys> read_keys(const std::string& file);
   /// What PeerOptions::identity_certificate_files has for `key`, all of it good.
   static Result<std::vector<crypto::Certificate>> load_certificates(const PeerOptions& options, const crypto::PublicKey& key);
   std::optional<crypto::Certificate> own_certificate(crypto::CertificateType type) const;
   Error explain(const Connection& connection, const Error& error) const;
 
+  // ---- access (peer_access.cpp)
+  static Result<void> check_policy(const PeerOptions& options);
+  Result<void> authorize(Connection& connection, const OpenRequest& request) override;
+  Result<void> obey_policy(const Connection& connection, const OpenRequest& request) const;
+  Result<void> may_forward(const Connection& connection, const ForwardRequest& request) const;
+  Result<std::uint32_t> forward(Connection& connection, const ForwardRequest& request) override;
+
   // ---- channels (peer.cpp)
   void open(const To& to, std::string service, OpenOptions open_options, const Until& until, Completion<Channel> done);
   void incoming(Connection& connection, std::shared_ptr<ChannelState> state) override;
-  Result<void> authorize(const OpenRequest& request) override;
-  Result<std::uint32_t> forward(Connection& connection, const ForwardRequest& request) override;
   std::uint64_t accept(Completion<Channel> done);
   void give_accepts();
   void stop_links(const Error& why);
@@ -101,6 +112,7 @@ struct Peer::Impl final : ConnectionOwner, DialerOwner, std::enable_shared_from_
   };
 
   PeerOptions options;
+  TrustFiles files;
   const crypto::PrivateKey identity;
   const std::shared_ptr<io::Context> context;
   const std::string own_name;  // the one in options may be replaced while others read this

@@ -47,14 +47,15 @@ std::string decoded(const std::string& user) {
 
 }  // namespace
 
-// The list is read for every key, so that a revocation counts from now on. Without it nobody is let in.
+Result<void> Peer::Impl::refresh_trust() {
+  return files.refresh(options.trust, [this](std::string_view level, const std::string& line) { log(level, line); });
+}
+
+// Without the list nobody is let in.
 Result<void> Peer::Impl::judge_revocation(const Credential& shown) const {
+  const Result<RevokedKeys>& revoked = files.revoked();
   const std::string& file = options.trust.revoked_keys_file;
-  if (file.empty()) return {};
-  const Result<std::string> text = io::read_file(file);
-  const Result<RevokedKeys> revoked = text ? RevokedKeys::parse(*text) : Result<RevokedKeys>(text.error());
-  if (!revoked)
-    return Error(Errc::auth_denied, "cannot read the revoked keys in " + file + ", so every key is refused: " + revoked.error().message());
+  if (!revoked) return Error(Errc::auth_denied, revoked.error().message());
   if (shown.certificate && revoked->has(*shown.certificate))
     return Error(Errc::auth_denied, shown.certificate->description() + " is revoked, or its key or authority is (" + file + ")");
   if (revoked->has(shown.key)) return Error(Errc::auth_denied, "the key " + shown.key.fingerprint() + " is revoked (" + file + ")");
@@ -80,6 +81,7 @@ bool Peer::Impl::knows_authority(const Endpoint& endpoint) const {
 Result<bool> Peer::Impl::judge_host_key(Connection& connection, const Credential& shown) {
   const Trust& trust = options.trust;
   const Endpoint endpoint(connection.settings().endpoint);
+  (void)refresh_trust();
   if (Result<void> good = judge_revocation(shown); !good)
     return Error(Errc::host_key_mismatch, endpoint.text() + ": " + good.error().message());
   if (trust.host_keys == Trust::HostKeys::any_insecure) return false;
@@ -156,54 +158,59 @@ Result<void> Peer::Impl::remember(const Endpoint& endpoint, const crypto::Public
   return {};
 }
 
-std::optional<AuthorizedKeys> Peer::Impl::read_keys(const std::string& file) {
-  if (file.empty()) return {};
-  const Result<std::string> text = io::read_file(file);
-  if (!text) {
-    log("warning", "cannot read " + file + ", so nobody in it is let in: " + text.error().message());
-    return {};
-  }
-  AuthorizedKeys keys = AuthorizedKeys::parse(*text);
-  for (const std::string& problem : keys.problems()) log("warning", file + ": " + problem);
-  return keys;
+// ---------------------------------------------------------------- users
+
+// Whether a line lets somebody in who comes as `name`, who has the key that it names or a certificate by it.
+Result<Grant> Peer::Impl::judge_line(const std::string& file, const AuthorizedKeys::Entry& line, const Connection& connection,
+                                     const std::string& name) const {
+  const std::string where = file + " line " + std::to_string(line.line);
+  const std::string& address = connection.settings().address;
+  if (!AuthorizedKeys::allows_name(line, name))
+    return Error(Errc::auth_denied, "it comes as '" + escape(name, 64) + "', which " + where + " does not allow");
+  if (!AuthorizedKeys::allows_source(line, Endpoint("tcp://" + address).host()))
+    return Error(Errc::auth_denied, "it comes from " + (address.empty() ? "a unix socket" : address) + ", which " + where + " does not allow");
+  if (io::unix_seconds() > line.expires) return Error(Errc::auth_denied, where + " has expired");
+  return std::make_shared<const AuthorizedKeys::Entry>(line);
 }
 
-bool Peer::Impl::is_authorized(const std::string& name, const crypto::PublicKey& key) {
+Result<Grant> Peer::Impl::judge_plain(const Connection& connection, const std::string& name, const crypto::PublicKey& key) const {
   const Trust& trust = options.trust;
+  const Error unknown(Errc::auth_denied, "the key " + key.fingerprint() + " is not authorized");
   if (trust.authorized_keys_file.empty() && trust.authorized_keys.empty() && !trust.public_key && trust.user_ca_file.empty())
-    return key == identity.public_key();
-  if (std::find(trust.authorized_keys.begin(), trust.authorized_keys.end(), key) != trust.authorized_keys.end()) return true;
-  if (trust.public_key && trust.public_key(name, key)) return true;
-  const std::optional<AuthorizedKeys> keys = read_keys(trust.authorized_keys_file);
-  const AuthorizedKeys::Entry* entry = keys ? keys->find(key) : nullptr;
-  return entry && AuthorizedKeys::allows_name(*entry, name);
+    return key == identity.public_key() ? Result<Grant>(Grant()) : unknown;
+  if (std::find(trust.authorized_keys.begin(), trust.authorized_keys.end(), key) != trust.authorized_keys.end()) return Grant();
+  if (trust.public_key && trust.public_key(name, key)) return Grant();
+  const AuthorizedKeys::Entry* line = files.keys().find(key);
+  if (!line) return unknown;
+  Result<Grant> grant = judge_line(trust.authorized_keys_file, *line, connection, name);
+  if (!grant) return Error(Errc::auth_denied, unknown.message() + ": " + grant.error().message());
+  return grant;
 }
 
 // Whether the word of that authority counts, for that name.
-Result<void> Peer::Impl::judge_authority(const std::string& name, const crypto::Certificate& certificate) {
+Result<Grant> Peer::Impl::judge_authority(const Connection& connection, const std::string& name, const crypto::Certificate& certificate) const {
   const crypto::PublicKey& authority = certificate.signature_key();
-  if (const auto authorities = read_keys(options.trust.user_ca_file))
-    if (const auto* entry = authorities->find(authority); entry && AuthorizedKeys::allows_name(*entry, name)) return {};
-  const auto keys = read_keys(options.trust.authorized_keys_file);
-  const AuthorizedKeys::Entry* entry = keys ? keys->find_authority(authority) : nullptr;
-  if (!entry)
-    return Error(Errc::auth_denied, certificate.description() + " is by an authority that is not trusted here (user_ca_file, or cert-authority "
-                                                                "in authorized_keys_file)");
-  const std::string where = options.trust.authorized_keys_file + " line " + std::to_string(entry->line);
-  const auto& has = certificate.principals();
-  const auto is_listed = [&](const std::string& p) { return std::find(has.begin(), has.end(), p) != has.end(); };
-  if (!entry->principals.empty() && std::none_of(entry->principals.begin(), entry->principals.end(), is_listed))
-    return Error(Errc::auth_denied, certificate.description() + " has none of the principals that " + where + " asks for");
-  if (!AuthorizedKeys::allows_name(*entry, name))
-    return Error(Errc::auth_denied, certificate.description() + " comes as '" + escape(name, 64) + "', which " + where + " does not allow");
-  return {};
+  Result<Grant> grant = Error(Errc::auth_denied, "it is by an authority that is not trusted here (user_ca_file, or cert-authority in authorized_keys_file)");
+  if (const auto* line = files.authorities().find(authority)) grant = judge_line(options.trust.user_ca_file, *line, connection, name);
+  const AuthorizedKeys::Entry* line = grant ? nullptr : files.keys().find_authority(authority);
+  if (line) {
+    const auto& has = certificate.principals();
+    const auto is_listed = [&](const std::string& p) { return std::find(has.begin(), has.end(), p) != has.end(); };
+    if (!line->principals.empty() && std::none_of(line->principals.begin(), line->principals.end(), is_listed))
+      grant = Error(Errc::auth_denied, "it has none of the principals that " + options.trust.authorized_keys_file + " line " +
+                                           std::to_string(line->line) + " asks for");
+    else
+      grant = judge_line(options.trust.authorized_keys_file, *line, connection, name);
+  }
+  if (!grant) return Error(Errc::auth_denied, certificate.description() + " does not count: " + grant.error().message());
+  return grant;
 }
 
 // The name that is claimed has to be one of the principals, whoever signed.
-Result<void> Peer::Impl::judge_certificate(const Connection& connection, const std::string& user, const crypto::Certificate& certificate) {
-  const std::string name = connection.is_native() ? decoded(user) : user;
-  if (Result<void> trusted = judge_authority(name, certificate); !trusted) return trusted;
-  if (Result<void> good = certificate.check(io::unix_seconds(), crypto::CertificateType::user, name); !good) return good;
+Result<Grant> Peer::Impl::judge_certificate(const Connection& connection, const std::string& name, const crypto::Certificate& certificate) const {
+  Result<Grant> trusted = judge_authority(connection, name, certificate);
+  if (!trusted) return trusted;
+  if (Result<void> good = certificate.check(io::unix_seconds(), crypto::CertificateType::user, name); !good) return good.error();
   if (const auto* sources = certificate.critical_option("source-address")) {
     const std::string& address = connection.settings().address;
     const Result<bool> here = io::is_in_networks(Endpoint("tcp://" + address).host(), *sources->text());
@@ -211,21 +218,68 @@ Result<void> Peer::Impl::judge_certificate(const Connection& connection, const s
       return Error(Errc::auth_denied, certificate.description() + " is good from " + escape(*sources->text(), 128) + " only, and came from " +
                                           (address.empty() ? "a unix socket" : address));
   }
-  return {};
+  return trusted;
 }
 
-Result<void> Peer::Impl::judge_key(Connection& connection, const std::string& user, const Credential& shown, bool) {
+Result<Grant> Peer::Impl::admit(const Connection& connection, const std::string& name, const Credential& shown) const {
+  if (Result<void> good = judge_revocation(shown); !good) return good.error();
+  return shown.certificate ? judge_certificate(connection, name, *shown.certificate) : judge_plain(connection, name, shown.key);
+}
+
+// How many links the key has, but for one that this one will take the place of.
+Result<void> Peer::Impl::judge_number(const Connection& connection, const std::string& name, const crypto::PublicKey& key, const Grant& grant) const {
+  if (!grant || grant->max_links == 0) return {};
+  const bool replaces = connection.is_native() && options.trust.same_name_same_key == Trust::SameKey::replace;
+  std::size_t others = 0;
+  for (const auto& [id, link] : connections) {
+    const bool counts = link.get() != &connection && !link->is_down() && !link->settings().outgoing && link->info().key == key;
+    others += counts && !(replaces && link->is_native() && link->info().name == name);
+  }
+  if (others < grant->max_links) return {};
+  return Error(Errc::limit, "this key may have " + std::to_string(grant->max_links) + " links at once");
+}
+
+Result<void> Peer::Impl::judge_key(Connection& connection, const std::string& user, const Credential& shown, bool verified) {
   if (is_shut) return Errc::shutting_down;
-  Result<void> verdict = judge_revocation(shown);
-  if (verdict && shown.certificate) verdict = judge_certificate(connection, user, *shown.certificate);
-  if (verdict && !shown.certificate && !is_authorized(user, shown.key))
-    verdict = Error(Errc::auth_denied, "the key " + shown.key.fingerprint() + " is not authorized");
-  if (!verdict) {
-    log("info", "refused '" + escape(user, 64) + "' from " + connection.settings().address + ": " + verdict.error().message());
+  (void)refresh_trust();
+  const std::string name = connection.is_native() ? decoded(user) : user;
+  const Result<Grant> grant = admit(connection, name, shown);
+  if (!grant) {
+    log("info", "refused '" + escape(user, 64) + "' from " + connection.settings().address + ": " + grant.error().message());
     return Errc::auth_denied;
   }
+  if (verified) {
+    if (Result<void> room = judge_number(connection, name, shown.key, *grant); !room) return room;
+    connection.set_grant(*grant);
+  }
   // A name of ours is refused here, before anything else is said. Stock software claims none.
-  return connection.is_native() ? judge_name(connection, user, shown.key) : Result<void>();
+  return connection.is_native() ? judge_name(connection, name, shown.key) : Result<void>();
+}
+
+// Links whose key would not be let in any more go; the others get what their line grants now.
+Result<void> Peer::Impl::reload_trust() {
+  if (is_shut) return Errc::shutting_down;
+  const Result<void> read = refresh_trust();
+  if (files.is_behind()) return read;
+  for (const auto& [id, link] : std::map(connections)) {  // also those that are not up yet
+    const PeerInfo info = link->info();
+    if (link->is_down() || link->settings().is_inproc || info.key.is_empty()) continue;
+    const std::string name = link->is_up() || !link->is_native() ? info.name : decoded(info.name);
+    const Credential shown{info.key, info.certificate};
+    Result<Grant> grant = Grant();
+    if (!info.outgoing)
+      grant = admit(*link, name, shown);
+    else if (Result<void> good = judge_revocation(shown); !good)
+      grant = good.error();
+    if (grant) {
+      link->set_grant(std::move(*grant));
+      continue;
+    }
+    log("info", "closing the link to '" + escape(info.name, 64) + "' at " + info.address + ": " + grant.error().message());
+    link->fail(Error(Errc::closed, "the key is not accepted here any more"));
+  }
+  log("info", "authorised and revoked keys were read again");
+  return read;
 }
 
 Result<void> Peer::Impl::judge_password(Connection&, const std::string& user, std::string_view password) {

@@ -37,6 +37,19 @@ Result<Trust> trust_of(const RelayOptions& options, std::vector<std::string>& wo
     trust.authorized_keys_file = options.authorized_keys_file;
     words.push_back("the keys in " + options.authorized_keys_file);
   }
+  if (!options.user_ca_file.empty()) {
+    if (auto text = io::read_file(options.user_ca_file); !text) return text.error();
+    trust.user_ca_file = options.user_ca_file;
+    words.push_back("certificates by the authorities in " + options.user_ca_file);
+  }
+  if (!options.revoked_keys_file.empty()) {
+    // Nobody would come in while it cannot be read: better said at once.
+    auto text = io::read_file(options.revoked_keys_file);
+    if (!text) return text.error();
+    if (auto revoked = RevokedKeys::parse(*text); !revoked)
+      return Error(Errc::bad_file, options.revoked_keys_file + ": " + revoked.error().message());
+    trust.revoked_keys_file = options.revoked_keys_file;
+  }
   trust.authorized_keys = options.authorized_keys;
   if (!options.authorized_keys.empty())
     words.push_back(fmt::format("{} given keys", options.authorized_keys.size()));
@@ -64,9 +77,19 @@ Result<io::Address> http_address_of(const std::string& text) {
   return address;
 }
 
+/// What a stock client would have to ask for to get the same tunnel: the same keys may have it.
+ForwardRequest as_forward(const Wish& wish) {
+  constexpr std::uint32_t kHttpPort = 80;
+  ForwardRequest request;
+  request.from = wish.from;
+  request.bind = wish.name.empty() ? "localhost" : wish.name;
+  request.port = wish.kind == Kind::http ? kHttpPort : wish.port;
+  return request;
+}
+
 // Our own client's registration. The channel lives as long as somebody may call on it.
-void serve_client(const std::shared_ptr<Registry>& registry, Duration open_timeout, Kind kind,
-                  Incoming incoming) {
+void serve_client(const std::shared_ptr<Registry>& registry, const Peer& peer,
+                  Duration open_timeout, Kind kind, Incoming incoming) {
   const ChannelInfo& info = incoming.info();
   const auto channel = std::make_shared<Channel>();
   Wish wish;
@@ -81,6 +104,10 @@ void serve_client(const std::shared_ptr<Registry>& registry, Duration open_timeo
     if (failure != std::errc() || end != port->data() + port->size()) {
       return incoming.refuse(Code::permission_denied, "the port has to be a number up to 65535");
     }
+  }
+  if (auto may = peer.may_forward(as_forward(wish)); !may) {
+    registry->refused(wish.from, may.error().message());
+    return incoming.refuse(Code::permission_denied, may.error().message());
   }
   wish.open = [channel, open_timeout](const io::Address& visitor, Completion<Channel> done) {
     OpenOptions open;
@@ -190,9 +217,10 @@ void Relay::Impl::take_clients() {
   });
   for (const Kind kind : {Kind::http, Kind::tcp}) {
     peer->on_open(std::string(kind == Kind::http ? kHttpService : kTcpService),
-                  [weak, kind, timeout = options.limits.open_timeout](Incoming incoming) {
+                  [this, weak, kind](Incoming incoming) {
                     if (const auto tunnels = weak.lock())
-                      serve_client(tunnels, timeout, kind, std::move(incoming));
+                      serve_client(tunnels, *peer, options.limits.open_timeout, kind,
+                                   std::move(incoming));
                   });
   }
   peer->on_open("shell", [weak_stock](Incoming incoming) {
@@ -329,6 +357,10 @@ std::string Relay::url_of(std::string_view name) const {
 std::vector<TunnelInfo> Relay::tunnels() const {
   const io::Context::Lock lock(*impl_->context);
   return impl_->registry->tunnels();
+}
+
+Result<void> Relay::reload_trust() {
+  return impl_->peer->reload_trust();
 }
 
 void Relay::stop(Until grace) {

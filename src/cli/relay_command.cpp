@@ -82,6 +82,7 @@ tunnel::RelayEvents events_for(const Console& console) {
     console.note(fmt::format("refused    {}: {}", who, why));
   };
   events.log = [&console](std::string_view level, std::string_view line) {
+    if (level == "warning") return console.note(fmt::format("{:<10} {}", level, line));
     console.detail(fmt::format("{:<10} {}", level, line));
   };
   return events;
@@ -117,6 +118,13 @@ void tell_ready(const Console& console, const tunnel::Relay& relay) {
   console.note(fmt::format("  or       ssh -p {} -R NAME:80:localhost:3000 localhost", port));
 }
 
+void reload(const Console& console, tunnel::Relay& relay) {
+  const Result<void> read = relay.reload_trust();
+  console.event("reloaded", {{"error", read ? "" : read.error().message()}});
+  if (!read) return console.error(read.error().message());
+  console.note("relay      has read its files of keys again");
+}
+
 int run_relay(RelayArguments& arguments, const Signals& signals) {
   const Console console(arguments.voice);
   tunnel::RelayOptions& options = arguments.options;
@@ -138,8 +146,8 @@ int run_relay(RelayArguments& arguments, const Signals& signals) {
     return is_usage ? kExitUsage : kExitFailed;
   }
   tell_ready(console, *relay);
-  while (!signals.wait()) {
-  }
+  for (auto wake = signals.wait(); wake != Signals::Wake::end; wake = signals.wait())
+    if (wake == Signals::Wake::reload) reload(console, *relay);
   console.event("stopping", nlohmann::ordered_json::object());
   console.note("relay      stopping");
   signals.finish([&] { relay->stop(); });
@@ -175,6 +183,14 @@ void add_relay_command(CLI::App& app, Action& action) {
           "--authorized-keys", options.authorized_keys_file,
           "who may have tunnels (default: your own key and ~/.config/streamkit/authorized_keys)")
       ->envname("STREAMKIT_AUTHORIZED_KEYS");
+  command
+      .add_option("--user-ca", options.user_ca_file,
+                  "public keys of authorities; who has a certificate by one may have tunnels")
+      ->envname("STREAMKIT_USER_CA");
+  command
+      .add_option("--revoked-keys", options.revoked_keys_file,
+                  "keys that are refused in any case: a list, or ssh-keygen -k made it")
+      ->envname("STREAMKIT_REVOKED_KEYS");
   command.add_option(
       "--key", options.identity_file,
       "the relay's private key; made when missing (default: ~/.config/streamkit/relay_ed25519)");

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
+#include <fcntl.h>
 #include <signal.h>
 #include <thread>
 #include <unistd.h>
@@ -20,20 +21,29 @@ sigset_t awaited() {
   return set;
 }
 
+// The kernel takes it from us before it says so.
+bool has_terminal() {
+  const int fd = ::open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+  if (fd >= 0) ::close(fd);
+  return fd >= 0;
+}
+
 }  // namespace
 
-Signals::Signals() {
+Signals::Signals() : had_terminal_(has_terminal()) {
   std::signal(SIGPIPE, SIG_IGN);
   const sigset_t set = awaited();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
-bool Signals::wait() const {
+Signals::Wake Signals::wait() const {
   const sigset_t set = awaited();
   int number = 0;
   while (sigwait(&set, &number) != 0) {
   }
-  return number != SIGUSR1;
+  if (number == SIGUSR1) return Wake::bell;
+  if (number == SIGHUP && !(had_terminal_ && !has_terminal())) return Wake::reload;
+  return Wake::end;
 }
 
 void Signals::end_at_once() const {
@@ -53,7 +63,7 @@ void Signals::finish(const std::function<void()>& end) const {
     ring();
   });
   while (!done) {
-    if (wait()) ::_exit(kExitInterrupted);
+    if (wait() == Wake::end) ::_exit(kExitInterrupted);
   }
   worker.join();
 }

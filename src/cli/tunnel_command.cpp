@@ -176,7 +176,7 @@ int run_tunnel(TunnelArguments& arguments, const Signals& signals) {
   auto started = tunnel::Tunnel::start(arguments.options, events_for(console, arguments, outcome));
   if (!started) return tell_end(console, arguments, Ending::usage, started.error(), nullptr);
   for (;;) {
-    const bool asked_to_stop = signals.wait();
+    const bool asked_to_stop = signals.wait() != Signals::Wake::bell;
     std::optional<std::pair<Ending, Error>> end;
     {
       const std::lock_guard lock(outcome.mutex);

@@ -1,11 +1,9 @@
 // A key file with a passphrase: asked on the terminal, or by the program that SSH_ASKPASS names.
 #include "program.hpp"
+#include "terminal.hpp"
 
 #include <fstream>
-#include <pty.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <termios.h>
 
 namespace streamkit::cli {
 namespace {
@@ -73,50 +71,6 @@ TEST_F(PassphraseTest, needs_somebody_to_ask) {
   EXPECT_EQ(tunnel.wait(), 2);
   EXPECT_THAT(tunnel.errors(), HasSubstr("SSH_ASKPASS"));
 }
-
-/// The program on a terminal of its own.
-class OnTerminal {
- public:
-  explicit OnTerminal(std::vector<std::string> words) {
-    std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    pid_ = ::forkpty(&fd_, nullptr, nullptr, nullptr);
-    if (pid_ == 0) {
-      ::execvp(argv[0], argv.data());
-      ::_exit(127);
-    }
-  }
-  ~OnTerminal() {
-    if (!ended_) ::kill(pid_, SIGKILL), ::waitpid(pid_, nullptr, 0);
-    ::close(fd_);
-  }
-  /// Everything that is shown until these words are, or the program is gone.
-  const std::string& read_until(std::string_view words) {
-    char c = 0;
-    while (shown_.find(words) == std::string::npos && ::read(fd_, &c, 1) == 1) shown_ += c;
-    return shown_;
-  }
-  void type(std::string_view text) const {
-    EXPECT_EQ(::write(fd_, text.data(), text.size()), static_cast<ssize_t>(text.size()));
-  }
-  bool echoes() const {
-    termios now{};
-    return ::tcgetattr(fd_, &now) == 0 && (now.c_lflag & ECHO) != 0;
-  }
-  int wait() {
-    int status = 0;
-    ::waitpid(pid_, &status, 0);
-    ended_ = true;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  }
-
- private:
-  int fd_ = -1;
-  pid_t pid_ = -1;
-  bool ended_ = false;
-  std::string shown_;
-};
 
 TEST_F(PassphraseTest, is_typed_on_the_terminal_and_not_shown) {
   std::vector<std::string> all = {"env", "-u", "SSH_ASKPASS",

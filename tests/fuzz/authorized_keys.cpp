@@ -29,10 +29,23 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(line.find(key.substr(0, key.find(' '))) != std::string_view::npos);
     require(line.find(key.substr(key.find(' ') + 1)) != std::string_view::npos);
     require(entry.comment.size() < line.size());
-    // A line that holds a quote before its key restricts the names or the principals.
+    // A line that holds a quote before its key restricts something.
     const std::string_view before = line.substr(0, line.find(key.substr(key.find(' ') + 1)));
-    require((entry.names.empty() && entry.principals.empty()) ==
-            (before.find('"') == std::string_view::npos));
+    const bool restricts = !entry.names.empty() || !entry.principals.empty() ||
+                           !entry.sources.empty() || ~entry.expires != 0 || entry.max_links != 0 ||
+                           !entry.permit_open.empty() || !entry.permit_listen.empty() ||
+                           !entry.command.empty() || !entry.services.empty() ||
+                           entry.max_channels != 0;
+    require(restricts == (before.find('"') != std::string_view::npos));
+    for (const auto* list : {&entry.names, &entry.principals, &entry.sources, &entry.services})
+      require(list->size() <= kMaxKeyPatterns);
+    require(entry.permit_open.size() <= kMaxKeyPatterns);
+    require(entry.permit_listen.size() <= kMaxKeyPatterns);
+    if (!entry.port_forwarding) {
+      require(!AuthorizedKeys::allows_open(entry, "a", 1));
+      require(!AuthorizedKeys::allows_listen(entry, "a", 1));
+    }
+    if (!entry.sources.empty()) require(!AuthorizedKeys::allows_source(entry, ""));
     for (const std::string& name : entry.names) require(!name.empty() && name != "!");
     if (entry.names.empty()) require(AuthorizedKeys::allows_name(entry, "anyone"));
   }

@@ -384,13 +384,10 @@ void expect_refused(const std::string& line, const std::string& because) {
 }
 
 TEST(AuthorizedKeys, c22_refuses_options_that_it_does_not_know) {
-  for (const char* options : {"from=\"10.*\"",
-                              "command=\"x\"",
-                              "no-pty",
+  for (const char* options : {"tunnel=\"1\"",
+                              "no-touch-required",
                               "cert-authority=\"x\"",
                               "principals",
-                              "restrict,pty",
-                              "expiry-time=\"20300101\"",
                               "names=\"a\"",
                               "restrict=\"a\"",
                               "name",
@@ -399,7 +396,6 @@ TEST(AuthorizedKeys, c22_refuses_options_that_it_does_not_know) {
                               "=\"a\"",
                               "\"a\"",
                               "environment=\"A=ssh-ed25519 B\"",
-                              "permitopen=\"a:1\",restrict",
                               "\xff[2J",
                               "verify-required",
                               "name:\"a\"",
@@ -420,7 +416,7 @@ TEST(AuthorizedKeys, c22_refuses_options_that_do_not_parse) {
   expect_refused("name=\"a\",name=\"b\" " + text(), "twice");
   for (const char* value : {"", ",", "a,", ",a", "a,,b", "a, b", "!", "a,!", "a\tb"})
     expect_refused("name=\"" + std::string(value) + "\" " + text(), "empty or has a blank");
-  expect_refused("name=\"!a\" " + text(), "only which names are not");
+  expect_refused("name=\"!a\" " + text(), "only what is not");
   expect_refused("principals=\"a\" " + text(), "for lines with cert-authority");
   expect_refused("cert-authority,principals=a " + text(), "not in quotes");
   expect_refused("cert-authority,principals=\"a\",principals=\"b\" " + text(), "twice");
@@ -445,7 +441,7 @@ TEST(AuthorizedKeys, keeps_authorities_apart_from_keys_that_are_somebody_s) {
   const AuthorizedKeys twice = AuthorizedKeys::parse(
       "cert-authority " + text() + "\ncert-authority,principals=\"a\" " + text() + "\n");
   EXPECT_THAT(twice.find_authority(key())->principals, IsEmpty());
-  EXPECT_THAT(twice.problems(), ElementsAre(HasSubstr("other names or principals")));
+  EXPECT_THAT(twice.problems(), ElementsAre(HasSubstr("other options")));
 }
 
 TEST(AuthorizedKeys, reads_an_escaped_quote_as_a_quote) {

@@ -36,9 +36,10 @@ struct InteractiveReply {
 /// Who may connect to us (server half) and whom we accept as server (client half).
 struct Trust {
   // ---- as server. With none of the first four set, only our own key is accepted.
-  std::string authorized_keys_file;                    ///< read anew for each authentication
-  /// Keys, one a line, of authorities whose user certificates are believed, as sshd's TrustedUserCAKeys;
-  /// read anew for each authentication. A certificate lets in who claims one of its principals as name.
+  /// Read anew for each authentication, as are the two other files of keys below: see Peer::reload_trust().
+  std::string authorized_keys_file;
+  /// Keys, one a line, of authorities whose user certificates are believed, as sshd's TrustedUserCAKeys. A
+  /// certificate lets in who claims one of its principals as name.
   std::string user_ca_file;
   std::vector<crypto::PublicKey> authorized_keys;
   /// May this key come in under this name? Called on the Context, once per verified or offered key; not
@@ -73,7 +74,7 @@ struct Trust {
 
   // ---- both
   /// Keys and certificates that are refused before everything else, of users and of hosts: see RevokedKeys.
-  /// Read for each; while it cannot be read, or not be understood, every key is refused.
+  /// While it cannot be read, or not be understood, every key is refused.
   std::string revoked_keys_file;
 
   // ---- names
@@ -118,6 +119,18 @@ struct OpenRequest {
   std::string_view type;  ///< SSH channel type
 };
 
+/// Whether somebody may open a service. All that is set has to fit for a rule to be about an open; lists are
+/// of patterns with `*`, `?` and a leading `!`, separated by commas.
+struct ServiceRule {
+  std::string services = "*";
+  std::string names{};           ///< that the other side goes by: worth as much as what binds names to keys
+  std::string key{};             ///< its fingerprint, "SHA256:..."
+  std::string principals{};      ///< its certificate has one of these
+  bool allow = true;
+  std::size_t max_channels = 0;  ///< to such services, open at once on one link; 0: no limit of the rule's own
+};
+inline constexpr std::size_t kMaxServiceRules = 1024;
+
 struct PeerOptions {
   std::string name;                                    ///< what we are called; default: "peer-" and part of our key's fingerprint
   std::string app;                                     ///< application and its version; if both sides set one, they must be equal
@@ -142,7 +155,11 @@ struct PeerOptions {
   Duration heartbeat = std::chrono::seconds(15);       ///< (running) silence after which we ask; three misses end the link
   Duration open_timeout = std::chrono::seconds(30);    ///< (running) for open() without a deadline
   std::size_t accept_backlog = 1024;                   ///< channels that wait for accept()
-  /// May this open happen? Unset: every authenticated peer may open every service that exists. (running)
+  /// What the other side of a link may open here: the first rule that fits decides, and where there are
+  /// rules and none fits, the answer is no. Empty: everything. At most kMaxServiceRules. (running)
+  std::vector<ServiceRule> policy;
+  /// May this open happen, which its key's line, its certificate and the policy allow? Unset: it may. An
+  /// error with Errc::limit is told as resource_exhausted, others as permission_denied. (running)
   std::function<Result<void>(const OpenRequest&)> authorize;
   std::function<void(std::string_view level, std::string_view line)> log;  ///< level: debug, info, warning
   std::shared_ptr<io::Context> context;                ///< share a loop with other peers; default: one of our own

@@ -54,6 +54,13 @@ class Peer {
   /// Changes what may change while running; a change to another member is Errc::usage.
   Result<void> reconfigure(const std::function<void(PeerOptions&)>& change);
 
+  /// Reads the authorized keys, user authorities and revoked keys of options().trust again, as each login
+  /// does, and has live links follow: those whose key or certificate would not be let in any more are closed,
+  /// the others may open what their line allows now. A problem in a file is the error, Errc::bad_file, and
+  /// everything stays as it was, but that no new link comes up while revoked keys cannot be read. Only where the
+  /// files had problems from the start, or nobody in them, what is good in them counts.
+  Result<void> reload_trust();
+
   // ---- links
   /// Listens; gives the endpoint with port 0 resolved.
   Result<Endpoint> bind(const Endpoint& endpoint);
@@ -87,6 +94,9 @@ class Peer {
   /// Answers -R requests: a port (the given one, or the chosen one for 0; any number for a path) or a
   /// refusal. Unset: refused. Runs on the Context. The request's link is closed: events.disconnected.
   void on_forward(std::function<Result<std::uint32_t>(const ForwardRequest&)> handler);
+  /// Whether the key and the certificate on that link permit what is asked for, bind and port alone; asked
+  /// before on_forward() by itself. For gateways that give the same in another way.
+  Result<void> may_forward(const ForwardRequest& request) const;
   /// Opens the channel by which a connection to a granted -R reaches the stock client:
   /// forwarded-tcpip (bind and port exactly as requested, or as allocated) or forwarded-streamlocal.
   void async_open_forwarded(const ForwardRequest& granted, std::uint32_t port, std::string originator_host,

@@ -5,6 +5,7 @@
 #include <streamkit/base/result.hpp>
 #include <streamkit/crypto/certificate.hpp>
 
+#include <cstdint>
 #include <set>
 #include <string>
 #include <string_view>
@@ -61,32 +62,75 @@ class KnownHosts {
   std::vector<std::string> problems_;
 };
 
-/// An authorized_keys file: who may come in.
+/// Of one option of an authorized_keys line: patterns in a list, or times that it stands there.
+inline constexpr std::size_t kMaxKeyPatterns = 256;
+
+/// An authorized_keys file: who may come in, and what for (sshd(8), "AUTHORIZED_KEYS FILE FORMAT").
 class AuthorizedKeys {
  public:
+  /// What permitopen and permitlisten name.
+  struct Place {
+    std::string host;        ///< "*": any
+    std::uint16_t port = 0;  ///< 0: any
+    friend bool operator==(const Place&, const Place&) = default;
+  };
   struct Entry {
     std::size_t line = 0;
     crypto::PublicKey key;
-    /// Option name="PATTERN,...": the peer names this key may claim, with `*`, `?` and a leading `!`
+    // ---- options that decide who comes in
+    /// name="PATTERN,...": the peer names this key may claim, with `*`, `?` and a leading `!`
     /// for names it may not. Empty: any.
     std::vector<std::string> names;
-    /// Option cert-authority: not somebody's key, but one whose certificates are believed.
+    /// cert-authority: not somebody's key, but one whose certificates are believed. What else the line
+    /// says is about everybody who comes with one.
     bool is_authority = false;
-    /// Option principals="NAME,...": a certificate has to have one of them. Empty: any.
+    /// principals="NAME,...": a certificate has to have one of them. Empty: any.
     std::vector<std::string> principals;
+    /// from="PATTERN,...": numeric addresses and networks ("10.0.0.0/8"), also with `*`, `?` and a
+    /// leading `!`. Empty: any.
+    std::vector<std::string> sources;
+    /// expiry-time="YYYYMMDD[HHMM[SS]][Z]", in local time without Z: the last second (since 1970) at
+    /// which the key is let in.
+    std::uint64_t expires = ~std::uint64_t(0);
+    /// max-links="N": links of one key at the same time. 0: any number.
+    std::size_t max_links = 0;
+    // ---- options that decide what they may do here
+    /// no-port-forwarding and restrict take it, port-forwarding gives it back: direct-tcpip,
+    /// direct-streamlocal, tcpip-forward, streamlocal-forward.
+    bool port_forwarding = true;
+    /// permitopen="HOST:PORT", each an option of its own: the only places for direct-tcpip, and then
+    /// direct-streamlocal has none. Hosts are compared literally.
+    std::vector<Place> permit_open;
+    /// permitlisten="[HOST:]PORT": the same for tcpip-forward and streamlocal-forward. Hosts may be
+    /// patterns.
+    std::vector<Place> permit_listen;
+    /// command="SERVICE": the one service that may be opened, and no tcpip-forward or
+    /// streamlocal-forward. Empty: any.
+    std::string command;
+    /// services="PATTERN,...": the services that may be opened. Empty: any.
+    std::vector<std::string> services;
+    /// max-channels="N": channels of a link that the other side has open at once. 0: as many as the
+    /// link takes.
+    std::size_t max_channels = 0;
     std::string comment;
   };
-  /// The options are name="PATTERN,...", cert-authority, principals="NAME,..." (with that one only) and
-  /// restrict (which takes away nothing that we would give).
+  /// Besides these options it knows pty, agent-forwarding, X11-forwarding and user-rc, with and without
+  /// "no-", which are about what is never given here.
   /// Lines with others are refused (a restriction that is not understood must not be ignored); so are
   /// lines that do not parse, whose declared type is not the key's, or that repeat a key of an earlier
-  /// line with other names. They are reported in problems(), as KnownHosts does.
+  /// line with other options. They are reported in problems(), as KnownHosts does.
   static AuthorizedKeys parse(std::string_view text);
   /// The line of a key that is somebody's; of an authority. nullptr: there is none.
   const Entry* find(const crypto::PublicKey& key) const noexcept;
   const Entry* find_authority(const crypto::PublicKey& key) const noexcept;
-  /// Whether `entry` may claim `name`.
+  /// Whether `entry` may claim `name`; come from `host`, a numeric address (anything else is refused by
+  /// any from="..."); open `service`; open (direct-tcpip) a place, listen (tcpip-forward) at one, as it
+  /// was asked for.
   static bool allows_name(const Entry& entry, std::string_view name) noexcept;
+  static bool allows_source(const Entry& entry, std::string_view host);
+  static bool allows_service(const Entry& entry, std::string_view service) noexcept;
+  static bool allows_open(const Entry& entry, std::string_view host, std::uint32_t port) noexcept;
+  static bool allows_listen(const Entry& entry, std::string_view host, std::uint32_t port) noexcept;
   const std::vector<Entry>& entries() const noexcept { return entries_; }
   const std::vector<std::string>& problems() const noexcept { return problems_; }
 

@@ -44,10 +44,12 @@ struct RelayOptions {
   std::string tcp_bind = "127.0.0.1";   ///< where TCP tunnels listen; "": every interface
   std::uint16_t min_port = 1024;        ///< TCP tunnels get ports min_port..max_port
   std::uint16_t max_port = 65535;
-  /// Who may have tunnels. With both empty: the keys in `authorized_keys` of the configuration
+  /// Who may have tunnels. With all three empty: the keys in `authorized_keys` of the configuration
   /// folder and this user's own client key there.
   std::string authorized_keys_file;
+  std::string user_ca_file;  ///< as in Trust
   std::vector<crypto::PublicKey> authorized_keys;
+  std::string revoked_keys_file;  ///< as in Trust; has to be good when the relay starts
   std::optional<crypto::PrivateKey> identity;  ///< the relay's key
   std::string identity_file;  ///< used without `identity`; empty: `relay_ed25519` in the
                               ///< configuration folder; made on first use
@@ -113,6 +115,9 @@ class Relay {
   const std::vector<std::string>& trusted() const noexcept;
   std::string url_of(std::string_view name) const;
   std::vector<TunnelInfo> tunnels() const;  ///< live ones
+  /// As Peer::reload_trust(): clients whose keys are no longer good go, and their tunnels linger as after
+  /// any lost link.
+  Result<void> reload_trust();
   /// Tells the clients, lets what is under way end until `grace` (default 5 s), and closes.
   void stop(Until grace = {});
 
