@@ -51,14 +51,20 @@ Result<AuthStep> AuthServer::handle_service_request(ByteView payload) {
   return step;
 }
 
+std::vector<std::string> AuthServer::methods() const {
+  const std::vector<std::string>& wanted = config_->authentication_methods;
+  if (!wanted.empty()) return {wanted[passed_]};
+  std::vector<std::string> methods = {std::string(kMethodPublicKey)};
+  if (config_->offer_password) methods.emplace_back(kMethodPassword);
+  if (config_->offer_interactive) methods.emplace_back(kMethodInteractive);
+  return methods;
+}
+
 Result<AuthStep> AuthServer::refuse(bool counts) {
   if (counts && ++failures_ >= config_->limits.max_auth_failures) return too_many();
   AuthStep step;
   step.failed = counts;
-  std::vector<std::string> methods = {std::string(kMethodPublicKey)};
-  if (config_->offer_password) methods.emplace_back(kMethodPassword);
-  if (config_->offer_interactive) methods.emplace_back(kMethodInteractive);
-  step.send.push_back(write_userauth_failure(methods, false));
+  step.send.push_back(write_userauth_failure(methods(), false));
   return step;
 }
 
@@ -75,10 +81,18 @@ Result<AuthStep> AuthServer::handle_request(ByteView payload) {
 
   Result<AuthStep> step = [&]() -> Result<AuthStep> {
     if (!is_text(request->user)) return refuse(true);
-    if (request->method == kMethodPublicKey || request->method == kMethodHostBound)
-      return handle_publickey(*request);
-    if (request->method == kMethodPassword) return handle_password(*request);
-    if (request->method == kMethodInteractive) return handle_interactive(*request);
+    if (passed_ > 0 && request->user != passed_user_) {  // RFC 4252 section 5: all over again
+      passed_ = 0;
+      proven_ = {};
+    }
+    const bool by_key = request->method == kMethodPublicKey || request->method == kMethodHostBound;
+    const std::vector<std::string> welcome = methods();
+    if (std::find(welcome.begin(), welcome.end(), by_key ? kMethodPublicKey : request->method) !=
+        welcome.end()) {
+      if (by_key) return handle_publickey(*request);
+      return request->method == kMethodPassword ? handle_password(*request)
+                                                : handle_interactive(*request);
+    }
     // The first "none" is how a client asks for the list of methods.
     const bool probe = request->method == kMethodNone && !none_tried_;
     none_tried_ = none_tried_ || probe;
@@ -118,8 +132,7 @@ Result<AuthStep> AuthServer::handle_publickey(const UserauthRequest& request) {
 }
 
 Result<AuthStep> AuthServer::handle_password(const UserauthRequest& request) {
-  if (!config_->offer_password || request.change || request.password.size() > kMaxPassword)
-    return refuse(true);
+  if (request.change || request.password.size() > kMaxPassword) return refuse(true);
   user_ = request.user;
   offer_ = {};
   asked_ = Asked::password;
@@ -130,8 +143,7 @@ Result<AuthStep> AuthServer::handle_password(const UserauthRequest& request) {
 }
 
 Result<AuthStep> AuthServer::handle_interactive(const UserauthRequest& request) {
-  if (!config_->offer_interactive || request.submethods.size() > kMaxSubmethods ||
-      !is_text(request.submethods))
+  if (request.submethods.size() > kMaxSubmethods || !is_text(request.submethods))
     return refuse(true);
   user_ = request.user;
   offer_ = {};
@@ -192,16 +204,26 @@ Result<AuthStep> AuthServer::answer(bool accepted) {
           algorithm_, offer_.certificate ? offer_.certificate->blob() : offer_.key.blob()));
       break;
     case Asked::proof:
+      proven_ = std::move(offer_);
+      return pass(kMethodPublicKey);
     case Asked::password:
+      return pass(kMethodPassword);
     case Asked::interactive:
-      step.send.push_back(Bytes{std::byte{kMsgUserauthSuccess}});
-      step.success = Authenticated{user_,
-                                   std::string(asked == Asked::proof      ? kMethodPublicKey
-                                               : asked == Asked::password ? kMethodPassword
-                                                                          : kMethodInteractive),
-                                   offer_.key, offer_.certificate};
-      break;
+      return pass(kMethodInteractive);
   }
+  return step;
+}
+
+AuthStep AuthServer::pass(std::string_view method) {
+  AuthStep step;
+  if (passed_ + 1 < config_->authentication_methods.size()) {
+    ++passed_;
+    passed_user_ = user_;
+    step.send.push_back(write_userauth_failure(methods(), true));
+    return step;
+  }
+  step.send.push_back(Bytes{std::byte{kMsgUserauthSuccess}});
+  step.success = Authenticated{user_, std::string(method), proven_.key, proven_.certificate};
   return step;
 }
 
