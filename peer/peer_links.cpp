@@ -254,6 +254,7 @@ ssh::Config Peer::Impl::ssh_config(const std::string& endpoint, bool outgoing) {
     if (config.algorithms.kex.empty()) config.algorithms.kex = kex_of_servers();
     config.offer_password = static_cast<bool>(options.trust.password);
     config.offer_interactive = static_cast<bool>(options.trust.interactive);
+    config.authentication_methods = options.trust.authentication_methods;
   }
   return config;
 }

@@ -51,6 +51,15 @@ Result<AuthStep> AuthServer::handle_service_request(ByteView payload) {
   return step;
 }
 
+std::vector<std::string> AuthServer::methods() const {
+  const std::vector<std::string>& wanted = config_->authentication_methods;
+  if (!wanted.empty()) return {wanted[passed_]};
+  std::vector<std::string> methods = {std::string(kMethodPublicKey)};
+  if (config_->offer_password) methods.emplace_back(kMethodPassword);
+  if (config_->offer_interactive) methods.emplace_back(kMethodInteractive);
+  return methods;
+}
+
 // The last failure waits like the others: it may be the one that tells.
 Result<AuthStep> AuthServer::refuse(Refused what) {
   AuthStep step;
@@ -59,10 +68,7 @@ Result<AuthStep> AuthServer::refuse(Refused what) {
     step.end = too_many();
     return step;
   }
-  std::vector<std::string> methods = {std::string(kMethodPublicKey)};
-  if (config_->offer_password) methods.emplace_back(kMethodPassword);
-  if (config_->offer_interactive) methods.emplace_back(kMethodInteractive);
-  step.send.push_back(write_userauth_failure(methods, false));
+  step.send.push_back(write_userauth_failure(methods(), false));
   return step;
 }
 
@@ -79,10 +85,18 @@ Result<AuthStep> AuthServer::handle_request(ByteView payload) {
 
   Result<AuthStep> step = [&]() -> Result<AuthStep> {
     if (!is_text(request->user)) return refuse(Refused::attempt);
-    if (request->method == kMethodPublicKey || request->method == kMethodHostBound)
-      return handle_publickey(*request);
-    if (request->method == kMethodPassword) return handle_password(*request);
-    if (request->method == kMethodInteractive) return handle_interactive(*request);
+    if (passed_ > 0 && request->user != passed_user_) {  // RFC 4252 section 5: all over again
+      passed_ = 0;
+      proven_ = {};
+    }
+    const bool by_key = request->method == kMethodPublicKey || request->method == kMethodHostBound;
+    const std::vector<std::string> welcome = methods();
+    if (std::find(welcome.begin(), welcome.end(), by_key ? kMethodPublicKey : request->method) !=
+        welcome.end()) {
+      if (by_key) return handle_publickey(*request);
+      return request->method == kMethodPassword ? handle_password(*request)
+                                                : handle_interactive(*request);
+    }
     // The first "none" is how a client asks for the list of methods.
     const bool probe = request->method == kMethodNone && !none_tried_;
     none_tried_ = none_tried_ || probe;
@@ -122,8 +136,7 @@ Result<AuthStep> AuthServer::handle_publickey(const UserauthRequest& request) {
 }
 
 Result<AuthStep> AuthServer::handle_password(const UserauthRequest& request) {
-  if (!config_->offer_password || request.change || request.password.size() > kMaxPassword)
-    return refuse(Refused::attempt);
+  if (request.change || request.password.size() > kMaxPassword) return refuse(Refused::attempt);
   user_ = request.user;
   offer_ = {};
   asked_ = Asked::password;
@@ -134,8 +147,7 @@ Result<AuthStep> AuthServer::handle_password(const UserauthRequest& request) {
 }
 
 Result<AuthStep> AuthServer::handle_interactive(const UserauthRequest& request) {
-  if (!config_->offer_interactive || request.submethods.size() > kMaxSubmethods ||
-      !is_text(request.submethods))
+  if (request.submethods.size() > kMaxSubmethods || !is_text(request.submethods))
     return refuse(Refused::attempt);
   user_ = request.user;
   offer_ = {};
@@ -196,16 +208,26 @@ Result<AuthStep> AuthServer::answer(bool accepted) {
           algorithm_, offer_.certificate ? offer_.certificate->blob() : offer_.key.blob()));
       break;
     case Asked::proof:
+      proven_ = std::move(offer_);
+      return pass(kMethodPublicKey);
     case Asked::password:
+      return pass(kMethodPassword);
     case Asked::interactive:
-      step.send.push_back(Bytes{std::byte{kMsgUserauthSuccess}});
-      step.success = Authenticated{user_,
-                                   std::string(asked == Asked::proof      ? kMethodPublicKey
-                                               : asked == Asked::password ? kMethodPassword
-                                                                          : kMethodInteractive),
-                                   offer_.key, offer_.certificate};
-      break;
+      return pass(kMethodInteractive);
   }
+  return step;
+}
+
+AuthStep AuthServer::pass(std::string_view method) {
+  AuthStep step;
+  if (passed_ + 1 < config_->authentication_methods.size()) {
+    ++passed_;
+    passed_user_ = user_;
+    step.send.push_back(write_userauth_failure(methods(), true));
+    return step;
+  }
+  step.send.push_back(Bytes{std::byte{kMsgUserauthSuccess}});
+  step.success = Authenticated{user_, std::string(method), proven_.key, proven_.certificate};
   return step;
 }
 

@@ -1,6 +1,7 @@
 // Authentication as the server (RFC 4252): publickey, publickey bound to the host key, password,
 // keyboard-interactive (RFC 4256). Reads requests, verifies signatures, asks; who is let in is
-// answered outside. No other methods, no partial success.
+// answered outside. Where several methods are wanted, each but the last is a partial success (RFC
+// 4252 section 5.1). No other methods.
 #pragma once
 
 #include "auth_step.hpp"
@@ -46,7 +47,10 @@ class AuthServer {
   Result<AuthStep> handle_publickey(const UserauthRequest& request);
   Result<AuthStep> handle_password(const UserauthRequest& request);
   Result<AuthStep> handle_interactive(const UserauthRequest& request);
+  /// That may be tried now.
+  std::vector<std::string> methods() const;
   Result<AuthStep> refuse(Refused what);
+  AuthStep pass(std::string_view method);
   Error too_many() const;
 
   const Config* config_;
@@ -58,6 +62,10 @@ class AuthServer {
   std::optional<std::size_t> prompts_;  // that the client has to answer now
   std::string user_, algorithm_;
   Offer offer_;  // of the request that is asked about, and of none before it
+  // Of Config::authentication_methods, how many this user has passed, and with which key.
+  std::size_t passed_ = 0;
+  std::string passed_user_;
+  Offer proven_;
 };
 
 }  // namespace streamkit::ssh

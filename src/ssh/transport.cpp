@@ -35,6 +35,19 @@ Result<void> check_host_certificates(const Config& config) {
   return {};
 }
 
+Result<void> check_authentication_methods(const Config& config) {
+  const std::vector<std::string>& wanted = config.authentication_methods;
+  for (auto it = wanted.begin(); it != wanted.end(); ++it) {
+    const bool offered = *it == kMethodPublicKey ||
+                         (*it == kMethodPassword && config.offer_password) ||
+                         (*it == kMethodInteractive && config.offer_interactive);
+    if (!offered || std::find(wanted.begin(), it, *it) != it)
+      return Error(Errc::usage, "Config::authentication_methods has '" + escape(*it, 64) +
+                                    "' twice or where it is not offered");
+  }
+  return {};
+}
+
 Result<void> check(Role role, const Config& config) {
   if (!config.random) return Error(Errc::usage, "Config::random is required");
   if (role == Role::client) {
@@ -59,6 +72,7 @@ Result<void> check(Role role, const Config& config) {
       if (config.host_keys[i].public_key().type() == config.host_keys[j].public_key().type())
         return Error(Errc::usage, "Config::host_keys has two keys of one type");
   }
+  if (auto good = check_authentication_methods(config); !good) return good;
   return check_host_certificates(config);
 }
 

@@ -1,6 +1,5 @@
 // Our Peer with the keys of a real ssh-agent, to another Peer of ours and to OpenSSH's sshd.
-#include "ssh_agent.hpp"
-#include "sshd.hpp"
+#include "other_server.hpp"
 
 namespace streamkit::testing {
 namespace {
@@ -28,7 +27,7 @@ TEST_P(AgentKey, of_an_ssh_agent_lets_us_into_a_peer_of_ours) {
 TEST_P(AgentKey, lets_us_into_sshd) {
   SK_NEEDS("sshd", "openssh-server");
   SK_NEEDS("ssh-agent", "openssh-client");
-  Sshd sshd("", crypto::KeyType::ed25519, GetParam());
+  RunningServer sshd(other_server("OpenSsh"), {.user_key = new_key(GetParam())});
   ASSERT_TRUE(sshd.is_up()) << sshd.errors();
   OurClient::Setup setup = sshd.client();
   SshAgent agent({new_key(), std::exchange(setup.key, new_key())});
@@ -50,7 +49,8 @@ INSTANTIATE_TEST_SUITE_P(SshAgent, AgentKey,
 TEST(SshAgentKeys, an_sshd_that_wants_two_keys_gets_ours_and_the_agent_s) {
   SK_NEEDS("sshd", "openssh-server");
   SK_NEEDS("ssh-agent", "openssh-client");
-  Sshd sshd("AuthenticationMethods publickey,publickey\n");
+  RunningServer sshd(other_server("OpenSsh"),
+                     {.more = "AuthenticationMethods publickey,publickey\n"});
   ASSERT_TRUE(sshd.is_up()) << sshd.errors();
   OurClient::Setup setup = sshd.client();
   const crypto::PrivateKey second = new_key();

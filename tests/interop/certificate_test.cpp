@@ -1,51 +1,11 @@
 // Certificates and key revocation lists of ssh-keygen between our Peer and OpenSSH's `ssh` and
 // `sshd`, in all four directions.
-#include "sshd.hpp"
+#include "other_server.hpp"
 
 namespace streamkit::testing {
 namespace {
 
 using crypto::KeyType;
-using Words = std::vector<std::string>;
-
-/// An authority with a key of its own, and what it signs, in a folder.
-class Authority {
- public:
-  explicit Authority(KeyType type = KeyType::ed25519) : key_(new_key(type)) {
-    folder_.write("ca", text_of(key_));
-    folder_.write("ca.pub", key_.public_key().text() + "\n");
-  }
-  std::string file(const std::string& name) const { return folder_.file(name); }
-  std::string line() const { return key_.public_key().text() + "\n"; }
-  std::string write(const std::string& name, const std::string& text) const {
-    return folder_.write(name, text);
-  }
-  /// The path of a certificate for `key`, in file NAME-cert.pub.
-  std::string sign(const std::string& name, const crypto::PublicKey& key, const Words& more) {
-    write(name + ".pub", key.text() + "\n");
-    Words words = {"ssh-keygen", "-q", "-s", file("ca"), "-I", name, "-z", "7"};
-    words.insert(words.end(), more.begin(), more.end());
-    words.push_back(file(name + ".pub"));
-    run(words);
-    return file(name + "-cert.pub");
-  }
-  /// The path of a list that revokes serial number 7.
-  std::string revoke() {
-    write("spec", "serial: 7\n");
-    run({"ssh-keygen", "-q", "-k", "-f", file("krl"), "-s", file("ca.pub"), file("spec")});
-    return file("krl");
-  }
-
- private:
-  void run(const Words& words) {
-    Program ssh_keygen(words);
-    (void)ssh_keygen.talk();
-    EXPECT_EQ(ssh_keygen.wait(), 0) << ssh_keygen.errors();
-  }
-  Folder folder_;
-  crypto::PrivateKey key_;
-};
-
 class Certificates : public ::testing::TestWithParam<KeyType> {};
 INSTANTIATE_TEST_SUITE_P(OpenSsh, Certificates,
                          ::testing::Values(KeyType::ed25519, KeyType::ecdsa_p256,
@@ -83,7 +43,7 @@ OurServer::Setup by_authority(const Authority& authority, KeyType type = KeyType
   return {
       .host_key = type, .user_key = type, .change = [&authority, revoked](PeerOptions& options) {
         options.trust.authorized_keys.clear();
-        options.trust.user_ca_file = authority.file("ca.pub");
+        options.trust.user_ca_file = authority.keys_file();
         options.trust.revoked_keys_file = revoked;
       }};
 }
@@ -195,10 +155,11 @@ TEST(OpenSshClientCertificate, of_our_host_for_another_name_or_revoked_is_refuse
 Result<PeerInfo> connect_with(Authority& authority, KeyType type, const Words& certificate,
                               const std::string& more = {}) {
   const crypto::PrivateKey user = new_key(type);
-  Sshd sshd(new_key(), new_key(), "TrustedUserCAKeys " + authority.file("ca.pub") + "\n" + more);
+  RunningServer sshd(
+      other_server("OpenSsh"),
+      {.user_key = user, .login = Login::certificate, .authority = authority.line(), .more = more});
   if (!sshd.is_up()) return Error(Errc::usage, "no sshd: " + sshd.errors());
   OurClient::Setup setup = sshd.client();
-  setup.key = user;
   setup.change = [&](PeerOptions& options) {
     options.identity_certificate_files = {authority.sign("user", user.public_key(), certificate)};
   };
@@ -236,8 +197,10 @@ Result<PeerInfo> connect_to(Authority& authority, KeyType type, const Words& cer
   const crypto::PrivateKey host = new_key(type);
   Words words = {"-h"};
   words.insert(words.end(), certificate.begin(), certificate.end());
-  Sshd sshd(host, new_key(),
-            "HostCertificate " + authority.sign("host", host.public_key(), words) + "\n");
+  RunningServer sshd(
+      other_server("OpenSsh"),
+      {.host_key = host,
+       .more = "HostCertificate " + authority.sign("host", host.public_key(), words) + "\n"});
   if (!sshd.is_up()) return Error(Errc::usage, "no sshd: " + sshd.errors());
   OurClient::Setup setup = sshd.client();
   setup.rekey_after_bytes = 64 << 10;

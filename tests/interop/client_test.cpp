@@ -82,12 +82,18 @@ TEST_P(ClientHostKey, verifies_our_host_key_and_every_rekey_with_it) {
 class ClientAuth : public ClientCell {};
 TEST_P(ClientAuth, logs_in) {
   SK_BEGIN("login", value());
+  SK_NEEDS("ssh-agent", "openssh-client");
+  const Login login = login_of(value());
+  const Authority authority;
   OurServer::Setup setup = usual();
   setup.user_key = key_type_of(value());
-  setup.password = kPassword;
+  setup.change = [&](PeerOptions& options) { let_in_by(login, options, authority); };
   OurServer server(setup);
-  const Ask ask = {.what = "echo", .with_password = value() == "password"};
-  Program program(who().words(server, ask), who().environment(server));
+  const std::unique_ptr<SshAgent> agent = equip(login, server, authority);
+  const Words words = who().words(server, {.what = "echo", .login = login});
+  Words environment = who().environment(server);
+  if (agent) environment.push_back("SSH_AUTH_SOCK=" + agent->socket());
+  Program program(words, environment);
   EXPECT_EQ(program.talk("hello"), "hello");
   EXPECT_EQ(program.wait(), 0) << program.errors() << server.log().text();
 }

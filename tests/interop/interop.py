@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
 """The matrix of interoperability: who was tried, in which role, with what, and how it went.
 
-usage: interop.py --build BUILD_FOLDER [--json] [--jobs N] [WORD...]
+usage: interop.py --build BUILD_FOLDER [--json] [--jobs N] [--must-pass VALUE] [WORD...]
 
 Runs interop_test and makes tables of what its tests say about themselves: a row is an implementation in a role,
 a column a value of what was tried. With WORDs, only tests whose names contain one of them, such as Dropbear or
 ClientKex. --json prints a list of cells instead of tables. Exits 1 when a cell (or another test of that program)
-failed; what the other side cannot do, or what is not installed here, is no failure.
+failed, or when nobody passed with the VALUE that must pass in each role; what the other side cannot do, or what is not
+installed here, is no failure.
+
+./run interop --debian13 [--json] [WORD...] does the same in a Debian 13 that lives in a folder, for OpenSSH unless told
+otherwise.
 """
 
 from __future__ import annotations
@@ -124,6 +128,12 @@ def run(program, words, jobs):
     return sorted(cells, key=order), others, "".join(said)
 
 
+def not_passed(cells, value):
+    """A complaint for each role in which no cell of this value passed."""
+    return [f"nobody passed with {value} as a {role}" for role in ROLES
+            if not any(c.role == role and c.value == value and c.result == "passed" for c in cells)]
+
+
 def with_holes(cells, whole):
     """The cells, and those that rows have no test for, and rows that have no test at all (when all were run)."""
     known = {(c.implementation, c.role, c.column, c.value) for c in cells}
@@ -212,6 +222,7 @@ def main():
     parser.add_argument("--build", required=True, type=pathlib.Path)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
+    parser.add_argument("--must-pass", metavar="VALUE")
     parser.add_argument("words", nargs="*", metavar="WORD")
     args = parser.parse_args()
     program = str((args.build / "tests/interop/interop_test").resolve())
@@ -219,6 +230,8 @@ def main():
     if not cells:
         print(said, file=sys.stderr)
         sys.exit("no test is called so" if args.words else "there are no cells")
+    if args.must_pass:
+        others += not_passed(cells, args.must_pass)
     cells = with_holes(cells, whole=not args.words)
     failed = bool(others) or any(c.result == "failed" for c in cells)
     if failed:

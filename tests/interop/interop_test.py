@@ -59,6 +59,13 @@ class CellsTest(unittest.TestCase):
         _, others = self.results(test("fine"), test("broken", failures=["boom"]))
         self.assertEqual(others, ["Suite.broken: boom"])
 
+    def test_a_value_must_have_passed_in_both_roles(self):
+        cells, _ = interop.cells_of(report(cell("a", "Go", "x"), cell("b", "Go", "y"),
+                                           cell("c", "Go", "x", role="server", not_supported="has none"),
+                                           cell("d", "Go", "y", role="server")))
+        self.assertEqual(interop.not_passed(cells, "x"), ["nobody passed with x as a server"])
+        self.assertEqual(interop.not_passed(cells, "y"), [])
+
     def test_a_row_without_a_test_for_a_value_has_a_hole(self):
         cells, _ = interop.cells_of(report(cell("a", "Go", "x"), cell("b", "Putty", "x"), cell("c", "Putty", "y")))
         found = [c for c in interop.with_holes(cells, whole=False) if c.result == "untested"]

@@ -1,9 +1,11 @@
 // libssh2, which is a client only, linked into this test. Version 1.10 knows AES in counter mode
 // and plain HMACs, no strict key exchange, and RSA with SHA-1 only, which we do not have.
+#include "login.hpp"
 #include "loopback.hpp"
 #include "matrix.hpp"
 
 #include <array>
+#include <cstring>
 #include <libssh2.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -51,7 +53,8 @@ class Libssh2Client {
   void hang_up() { ::shutdown(fd_, SHUT_RDWR); }
 
   /// Empty when it is in, else a sentence.
-  std::string log_in(const OurServer& server, bool with_password = false) {
+  std::string log_in(const OurServer& server, Login login = Login::key,
+                     const std::string& agent = {}) {
     if (!connect_to(server.port())) return "no connection";
     if (wait_for([&] { return libssh2_session_handshake(get(), fd_); }) != 0)
       return words("handshake");
@@ -60,19 +63,7 @@ class Libssh2Client {
     const char* blob = libssh2_session_hostkey(get(), &size, &type);
     if (!blob || std::string_view(blob, size) != as_text(server.host_key().blob()))
       return "the host key is not ours";
-    if (with_password) {
-      if (wait_for([&] { return libssh2_userauth_password(get(), kUser, kPassword); }) != 0)
-        return words("the password");
-      return {};
-    }
-    const std::string pub =
-        server.folder().write("user_key.pub", server.user_key().public_key().text() + "\n");
-    if (wait_for([&] {
-          return libssh2_userauth_publickey_fromfile(get(), kUser, pub.c_str(),
-                                                     server.user_key_file().c_str(), nullptr);
-        }) != 0)
-      return words("logging in");
-    return {};
+    return authenticate(server, login, agent) == 0 ? "" : words("logging in");
   }
 
   ChannelPointer open_session() {
@@ -107,6 +98,47 @@ class Libssh2Client {
   }
 
  private:
+  long authenticate(const OurServer& server, Login login, const std::string& agent) {
+    if (login == Login::password)
+      return wait_for([&] { return libssh2_userauth_password(get(), kUser, kPassword); });
+    if (login == Login::interactive)
+      return wait_for(
+          [&] { return libssh2_userauth_keyboard_interactive(get(), kUser, answer_prompts); });
+    if (login == Login::agent) return authenticate_by(agent);
+    std::string pub = server.user_key_file() + "-cert.pub";
+    if (login == Login::key)
+      pub = server.folder().write("user_key.pub", server.user_key().public_key().text() + "\n");
+    return wait_for([&] {
+      return libssh2_userauth_publickey_fromfile(get(), kUser, pub.c_str(),
+                                                 server.user_key_file().c_str(), nullptr);
+    });
+  }
+  static LIBSSH2_USERAUTH_KBDINT_RESPONSE_FUNC(answer_prompts) {
+    (void)name, (void)name_len, (void)instruction, (void)instruction_len, (void)prompts;
+    (void)abstract;
+    for (int i = 0; i < num_prompts; ++i) {
+      responses[i].text = ::strdup(kPassword);
+      responses[i].length = static_cast<unsigned>(std::strlen(kPassword));
+    }
+  }
+  /// With the first key of the agent.
+  long authenticate_by(const std::string& agent_socket) {
+    struct FreeAgent {
+      void operator()(LIBSSH2_AGENT* a) const {
+        libssh2_agent_disconnect(a);
+        libssh2_agent_free(a);
+      }
+    };
+    const std::unique_ptr<LIBSSH2_AGENT, FreeAgent> agent(libssh2_agent_init(get()));
+    libssh2_agent_set_identity_path(agent.get(), agent_socket.c_str());
+    libssh2_agent_publickey* identity = nullptr;
+    if (libssh2_agent_connect(agent.get()) != 0 ||
+        libssh2_agent_list_identities(agent.get()) != 0 ||
+        libssh2_agent_get_identity(agent.get(), &identity, nullptr) != 0)
+      return -1;
+    return wait_for([&] { return libssh2_agent_userauth(agent.get(), kUser, identity); });
+  }
+
   template <class Call>
   ChannelPointer wait_for_channel(Call call) {
     LIBSSH2_CHANNEL* channel = nullptr;
@@ -238,9 +270,18 @@ class Libssh2ClientAuth : public Libssh2Cell {};
 TEST_P(Libssh2ClientAuth, logs_in) {
   cell("Libssh2", "client", "login", GetParam());
   if (GetParam() == "rsa-sha2") return not_supported("signs with SHA-1 only");
-  const OurServer server({.user_key = key_type_of(GetParam()), .password = kPassword});
+  SK_NEEDS("ssh-agent", "openssh-client");
+  const Login login = login_of(GetParam());
+  const Authority authority;
+  // It has certificates of ECDSA keys.
+  const auto type =
+      login == Login::certificate ? crypto::KeyType::ecdsa_p256 : key_type_of(GetParam());
+  const OurServer server({.user_key = type, .change = [&](PeerOptions& options) {
+                            let_in_by(login, options, authority);
+                          }});
+  const std::unique_ptr<SshAgent> agent = equip(login, server, authority);
   Libssh2Client client;
-  EXPECT_EQ(client.log_in(server, GetParam() == "password"), "");
+  EXPECT_EQ(client.log_in(server, login, agent ? agent->socket() : ""), "");
 }
 
 #define SK_ROW(Column, values)                                                          \

@@ -3,6 +3,7 @@
 // loop is deprecated in favour of callbacks, and stays.
 #define SSH_SUPPRESS_DEPRECATED
 
+#include "login.hpp"
 #include "loopback.hpp"
 #include "matrix.hpp"
 
@@ -63,7 +64,7 @@ struct LibsshClient {
         << ssh_get_error(session.get());
   }
   /// Empty when it is in, else a sentence.
-  std::string log_in(const OurServer& server, bool with_password = false) {
+  std::string log_in(const OurServer& server, Login login = Login::key) {
     if (ssh_connect(session.get()) != SSH_OK) return words("connecting");
     ssh_key key = nullptr;
     if (ssh_get_server_publickey(session.get(), &key) != SSH_OK) return words("the host key");
@@ -74,15 +75,32 @@ struct LibsshClient {
     ssh_string_free_char(base64);
     if (server.host_key().text().find(" " + text) == std::string::npos)
       return "the host key is not ours";
-    if (with_password) {
-      if (ssh_userauth_none(session.get(), nullptr) == SSH_AUTH_SUCCESS) return "let in as nobody";
-      const int answer = ssh_userauth_password(session.get(), nullptr, kPassword);
-      return answer == SSH_AUTH_SUCCESS ? "" : words("the password");
-    }
+    if (ssh_userauth_none(session.get(), nullptr) == SSH_AUTH_SUCCESS) return "let in as nobody";
+    return authenticate(server, login) == SSH_AUTH_SUCCESS ? "" : words("logging in");
+  }
+  int authenticate(const OurServer& server, Login login) {
+    if (login == Login::password) return ssh_userauth_password(session.get(), nullptr, kPassword);
+    if (login == Login::interactive) return answer_prompts();
+    if (login == Login::agent) return ssh_userauth_agent(session.get(), nullptr);
     const KeyPointer user = key_from(text_of(server.user_key()));
-    if (ssh_userauth_publickey(session.get(), nullptr, user.get()) != SSH_AUTH_SUCCESS)
-      return words("logging in");
-    return {};
+    if (login == Login::certificate) {
+      ssh_key certificate = nullptr;
+      const std::string file = server.user_key_file() + "-cert.pub";
+      EXPECT_EQ(ssh_pki_import_cert_file(file.c_str(), &certificate), SSH_OK);
+      EXPECT_EQ(ssh_pki_copy_cert_to_privkey(certificate, user.get()), SSH_OK);
+      ssh_key_free(certificate);
+    }
+    return ssh_userauth_publickey(session.get(), nullptr, user.get());
+  }
+  int answer_prompts() {
+    int state = ssh_userauth_kbdint(session.get(), nullptr, nullptr);
+    while (state == SSH_AUTH_INFO) {
+      const int prompts = ssh_userauth_kbdint_getnprompts(session.get());
+      for (int i = 0; i < prompts; ++i)
+        ssh_userauth_kbdint_setanswer(session.get(), static_cast<unsigned>(i), kPassword);
+      state = ssh_userauth_kbdint(session.get(), nullptr, nullptr);
+    }
+    return state;
   }
   std::string words(const std::string& doing) {
     return doing + ": " + ssh_get_error(session.get());
@@ -206,9 +224,16 @@ TEST_P(LibsshClientHostKey, verifies_our_host_key_and_every_rekey_with_it) {
 class LibsshClientAuth : public LibsshClientCell {};
 TEST_P(LibsshClientAuth, logs_in) {
   cell("Libssh", "client", "login", GetParam());
-  const OurServer server({.user_key = key_type_of(GetParam()), .password = kPassword});
+  SK_NEEDS("ssh-agent", "openssh-client");
+  const Login login = login_of(GetParam());
+  const Authority authority;
+  const OurServer server({.user_key = key_type_of(GetParam()), .change = [&](PeerOptions& options) {
+                            let_in_by(login, options, authority);
+                          }});
+  const std::unique_ptr<SshAgent> agent = equip(login, server, authority);
   LibsshClient client(server);
-  EXPECT_EQ(client.log_in(server, GetParam() == "password"), "");
+  if (agent) client.set(SSH_OPTIONS_IDENTITY_AGENT, agent->socket().c_str());
+  EXPECT_EQ(client.log_in(server, login), "");
 }
 
 #define SK_ROW(Column, values)                                                        \
@@ -455,7 +480,8 @@ class LibsshServer {
     ssh_options_set(session.get(), SSH_OPTIONS_REKEY_DATA, &rekey);
     if (ssh_handle_key_exchange(session.get()) != SSH_OK)
       return std::string("key exchange: ") + ssh_get_error(session.get());
-    ssh_set_auth_methods(session.get(), SSH_AUTH_METHOD_PUBLICKEY | SSH_AUTH_METHOD_PASSWORD);
+    ssh_set_auth_methods(session.get(), SSH_AUTH_METHOD_PUBLICKEY | SSH_AUTH_METHOD_PASSWORD |
+                                            SSH_AUTH_METHOD_INTERACTIVE);
     std::vector<ChannelPointer> channels;
     for (std::size_t i = 0; i < wanted_; ++i) {
       channels.push_back(answer_until_started(session.get()));
@@ -508,6 +534,24 @@ class LibsshServer {
     }
   }
 
+  /// Asks for the password, and hears it.
+  static void answer_interactive(ssh_session session, ssh_message message) {
+    if (!ssh_message_auth_kbdint_is_response(message)) {
+      const char* prompts[] = {"Password: "};
+      char echo[] = {0};
+      ssh_message_auth_interactive_request(message, "", "", 1, prompts, echo);
+      return;
+    }
+    const char* given = ssh_userauth_kbdint_getnanswers(session) == 1
+                            ? ssh_userauth_kbdint_getanswer(session, 0)
+                            : nullptr;
+    if (given && std::string_view(given) == kPassword) {
+      ssh_message_auth_reply_success(message, 0);
+    } else {
+      ssh_message_reply_default(message);
+    }
+  }
+
   /// Whether a channel may be opened, or the refusal that was sent.
   static bool is_opened(ssh_message message, int subtype, ChannelPointer& channel) {
     if (subtype == SSH_CHANNEL_SESSION || subtype == SSH_CHANNEL_DIRECT_TCPIP) {
@@ -549,6 +593,8 @@ class LibsshServer {
       } else if (type == SSH_REQUEST_AUTH && subtype == SSH_AUTH_METHOD_PASSWORD &&
                  std::string_view(ssh_message_auth_password(message)) == kPassword) {
         ssh_message_auth_reply_success(message, 0);
+      } else if (type == SSH_REQUEST_AUTH && subtype == SSH_AUTH_METHOD_INTERACTIVE) {
+        answer_interactive(session, message);
       } else if (type == SSH_REQUEST_CHANNEL_OPEN) {
         is_started = is_opened(message, subtype, channel) && subtype == SSH_CHANNEL_DIRECT_TCPIP;
       } else if (type == SSH_REQUEST_CHANNEL) {
@@ -647,12 +693,11 @@ TEST_P(LibsshServerHostKey, shows_us_its_host_key_and_signs_every_rekey_with_it)
 class LibsshServerAuth : public LibsshServerCell {};
 TEST_P(LibsshServerAuth, lets_us_in) {
   cell("Libssh", "server", "login", GetParam());
+  if (GetParam() == "certificate") return not_supported("does not judge certificates");
+  SK_NEEDS("ssh-agent", "openssh-client");
   LibsshServer server(crypto::KeyType::ed25519, key_type_of(GetParam()));
   OurClient::Setup setup = server.client();
-  if (GetParam() == "password") {
-    setup.key = new_key();  // which it does not know
-    setup.password = kPassword;
-  }
+  const std::unique_ptr<SshAgent> agent = log_in_by(login_of(GetParam()), setup, Authority());
   {
     OurClient client(setup);
     SK_ASSERT_OK(client.connect());

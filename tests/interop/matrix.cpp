@@ -55,6 +55,15 @@ std::vector<std::string> kex_values() {
   return {names.begin(), names.end()};
 }
 
+std::string best_kex_with_openssh() {
+  Program ssh({"ssh", "-Q", "kex"});
+  const std::string theirs = "\n" + ssh.talk();
+  for (const std::string& ours : kex_values())
+    if (theirs.find("\n" + ours + "\n") != std::string::npos) return ours;
+  ADD_FAILURE() << "OpenSSH has none of our key exchanges:" << theirs;
+  return {};
+}
+
 std::vector<std::string> cipher_values() {
   const auto& names = crypto::cipher_names();
   return {names.begin(), names.end()};
@@ -76,7 +85,10 @@ std::vector<std::string> auth_values() {
           "ecdsa-sha2-nistp384",
           "ecdsa-sha2-nistp521",
           "rsa-sha2",
-          "password"};
+          "certificate",
+          "agent",
+          "password",
+          "keyboard-interactive"};
 }
 
 crypto::KeyType key_type_of(std::string_view algorithm) {

@@ -3,7 +3,7 @@
 // IMPLEMENTATION/ROLECOLUMN.sentence/value.
 #pragma once
 
-#include "our_server.hpp"
+#include "login.hpp"
 
 #include <map>
 #include <string>
@@ -11,9 +11,6 @@
 #include <vector>
 
 namespace streamkit::testing {
-
-/// What lets kUser in where passwords are tried.
-inline constexpr const char* kPassword = "correct horse battery staple";
 
 /// Says which cell the running test is: "Dropbear", "client", "kex", "curve25519-sha256".
 void cell(std::string_view implementation, std::string_view role, std::string_view column,
@@ -45,6 +42,9 @@ std::vector<std::string> cipher_values();
 std::vector<std::string> mac_values();
 std::vector<std::string> host_key_values();
 std::vector<std::string> auth_values();
+
+/// The first of kex_values() that the OpenSSH here has: what we agree on when both offer all.
+std::string best_kex_with_openssh();
 
 /// The type of key that an algorithm of host_key_values() or auth_values() is for.
 crypto::KeyType key_type_of(std::string_view algorithm);

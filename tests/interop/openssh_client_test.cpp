@@ -1,18 +1,20 @@
 // What OpenSSH's `ssh` and its tools do besides what client_test.cpp asks of every client: rekeys
 // that one side alone asks for, a shared connection, several variables, ssh-keyscan.
-#include "our_server.hpp"
+#include "matrix.hpp"
+
+#include <sys/stat.h>
 
 namespace streamkit::testing {
 namespace {
 
 using Words = std::vector<std::string>;
 
-Words ssh_words(const OurServer& server, const Words& more) {
+Words ssh_words(const OurServer& server, const Words& more, const std::string& batch = "yes") {
   Words words = {"ssh", "-F", "none", "-v", "-T", "-p", std::to_string(server.port()), "-l", kUser};
   for (const std::string& option :
        {"IdentityFile=" + server.user_key_file(), "UserKnownHostsFile=" + server.known_hosts_file(),
         std::string("GlobalKnownHostsFile=/dev/null"), std::string("IdentitiesOnly=yes"),
-        std::string("IdentityAgent=none"), std::string("BatchMode=yes"),
+        std::string("IdentityAgent=none"), "BatchMode=" + batch,
         std::string("StrictHostKeyChecking=yes")}) {
     words.push_back("-o");
     words.push_back(option);
@@ -23,6 +25,44 @@ Words ssh_words(const OurServer& server, const Words& more) {
 
 std::size_t exchanges_in(const std::string& debug) {
   return count_of(debug, "SSH2_MSG_NEWKEYS received");
+}
+
+// ---------------------------------------------------------------- what is agreed on
+
+TEST(OpenSshClient, agrees_with_us_on_the_first_key_exchange_of_ours_that_it_has) {
+  SK_NEEDS("ssh", "openssh-client");
+  const OurServer server;
+  Program ssh(ssh_words(server, {"127.0.0.1", "echo"}));
+  EXPECT_EQ(ssh.talk("hello"), "hello");
+  EXPECT_TRUE(has_line(ssh.errors(), "kex: algorithm: " + best_kex_with_openssh())) << ssh.errors();
+}
+
+TEST(OpenSshClient, is_asked_for_a_key_and_a_password_where_we_want_both) {
+  SK_NEEDS("ssh", "openssh-client");
+  OurServer server({.change = [](PeerOptions& options) {
+    options.trust.authentication_methods = {"publickey", "password"};
+    options.trust.password = [](const std::string& name, std::string_view given) {
+      return name == kUser && given == kPassword;
+    };
+  }});
+  for (const char* const word : {"wrong", kPassword}) {
+    const std::string askpass =
+        server.folder().write("askpass", std::string("#!/bin/sh\necho '") + word + "'\n");
+    ASSERT_EQ(::chmod(askpass.c_str(), 0700), 0);
+    Program ssh(ssh_words(server, {"-o", "NumberOfPasswordPrompts=1", "127.0.0.1", "echo"}, "no"),
+                {"SSH_ASKPASS=" + askpass, "SSH_ASKPASS_REQUIRE=force"});
+    const bool right = word == std::string_view(kPassword);
+    EXPECT_EQ(ssh.talk("hello"), right ? "hello" : "");
+    EXPECT_EQ(ssh.wait(), right ? 0 : 255) << ssh.errors();
+    EXPECT_NE(ssh.errors().find("using \"publickey\" with partial success"), std::string::npos)
+        << ssh.errors();
+  }
+  // Without its key it is not even asked for the password.
+  server.folder().write("user_key", text_of(new_key()));
+  Program ssh(ssh_words(server, {"127.0.0.1", "echo"}));
+  EXPECT_EQ(ssh.talk("hello"), "");
+  EXPECT_EQ(ssh.wait(), 255);
+  EXPECT_NE(ssh.errors().find("Permission denied (publickey)"), std::string::npos) << ssh.errors();
 }
 
 // ---------------------------------------------------------------- rekeys

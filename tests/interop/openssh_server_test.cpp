@@ -5,10 +5,36 @@
 namespace streamkit::testing {
 namespace {
 
-#define SK_NEEDS_SSHD(server)                    \
-  SK_NEEDS("sshd", "openssh-server");            \
-  RunningServer server(other_server("OpenSsh")); \
-  ASSERT_TRUE(server.is_up()) << server.errors()
+TEST(OpenSshServer, agrees_with_us_on_the_first_key_exchange_of_ours_that_it_has) {
+  SK_NEEDS_SSHD(sshd);
+  OurClient client(sshd.client());
+  SK_ASSERT_OK(client.connect());
+  // Its side before authentication says so for itself.
+  EXPECT_TRUE(has_line(sshd.errors(), "kex: algorithm: " + best_kex_with_openssh() + " [preauth]"))
+      << sshd.errors();
+}
+
+TEST(OpenSshServer, that_wants_a_key_and_a_password_gets_both) {
+  SK_NEEDS("sshd", "openssh-server");
+  RunningServer sshd(
+      other_server("OpenSsh"),
+      {.login = Login::password, .more = "AuthenticationMethods publickey,password\n"});
+  ASSERT_TRUE(sshd.is_up()) << sshd.errors();
+  for (const bool with_password : {false, true})
+    for (const bool with_key : {false, true}) {
+      OurClient::Setup setup = sshd.client();
+      if (!with_key) setup.key = new_key();
+      setup.change = [&](PeerOptions& options) {
+        if (with_password) options.trust.present_password = kPassword;
+      };
+      OurClient client(setup);
+      const Result<PeerInfo> info = client.connect();
+      EXPECT_EQ(info.has_value(), with_key && with_password)
+          << (info ? "" : info.error().message());
+      EXPECT_TRUE(info || info.error().is(Errc::auth_denied)) << info.error().message();
+    }
+  EXPECT_NE(sshd.errors().find("Partial publickey"), std::string::npos) << sshd.errors();
+}
 
 TEST(OpenSshServer, tells_us_that_it_does_not_find_a_program) {
   SK_NEEDS_SSHD(sshd);

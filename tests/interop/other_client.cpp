@@ -49,19 +49,22 @@ Words stock_arguments(const Ask& ask, const char* netcat) {
 
 Words openssh_words(const OurServer& server, const Ask& ask) {
   Words words = {"ssh", "-F", "none", "-T", "-p", std::to_string(server.port()), "-l", kUser};
-  Words options = {"IdentityFile=" + server.user_key_file(),
-                   "UserKnownHostsFile=" + server.known_hosts_file(),
+  Words options = {"UserKnownHostsFile=" + server.known_hosts_file(),
                    "GlobalKnownHostsFile=/dev/null",
-                   "IdentitiesOnly=yes",
-                   "IdentityAgent=none",
                    "StrictHostKeyChecking=yes",
                    "RekeyLimit=1M",
-                   "ExitOnForwardFailure=yes"};
-  if (ask.with_password) {
-    add(options, {"PubkeyAuthentication=no", "NumberOfPasswordPrompts=1"});
+                   "ExitOnForwardFailure=yes",
+                   "NumberOfPasswordPrompts=1"};
+  if (ask.login == Login::agent) {
+    add(options, {"BatchMode=yes", "IdentityFile=none", "IdentityAgent=SSH_AUTH_SOCK"});
+  } else if (ask.login == Login::key || ask.login == Login::certificate) {
+    add(options, {"BatchMode=yes", "IdentityAgent=none", "IdentitiesOnly=yes",
+                  "IdentityFile=" + server.user_key_file()});
   } else {
-    options.emplace_back("BatchMode=yes");
+    add(options, {"PubkeyAuthentication=no"});
   }
+  if (ask.login == Login::certificate)
+    options.push_back("CertificateFile=" + server.user_key_file() + "-cert.pub");
   for (const std::string& variable : ask.environment) options.push_back("SetEnv=" + variable);
   for (const std::string& option : options) add(words, {"-o", option});
   add(words, stock_arguments(ask, "-W"));
@@ -85,7 +88,7 @@ Words dropbear_words(const OurServer& server, const Ask& ask) {
   // It looks for the host without its port.
   folder.write(".ssh/known_hosts", "127.0.0.1 " + server.host_key().text() + "\n");
   Words words = {"dbclient", "-T", "-p", std::to_string(server.port()), "-l", kUser};
-  if (!ask.with_password) {
+  if (ask.login == Login::key) {
     Program convert({"dropbearconvert", "openssh", "dropbear", server.user_key_file(), key_file});
     (void)convert.talk();
     EXPECT_EQ(convert.wait(), 0) << convert.errors();
@@ -102,17 +105,26 @@ Words dropbear_environment(const OurServer& server) {
 // ---------------------------------------------------------------- PuTTY
 
 Words putty_words(const OurServer& server, const Ask& ask) {
-  Words words = {"plink", "-batch", "-T",       "-P",       std::to_string(server.port()),
-                 "-l",    kUser,    "-noagent", "-hostkey", server.host_key().fingerprint()};
-  if (ask.with_password) {
+  Words words = {"plink",
+                 "-batch",
+                 "-T",
+                 "-P",
+                 std::to_string(server.port()),
+                 "-l",
+                 kUser,
+                 "-hostkey",
+                 server.host_key().fingerprint()};
+  add(words, {ask.login == Login::agent ? "-agent" : "-noagent"});
+  if (ask.login == Login::password || ask.login == Login::interactive) {
     add(words, {"-pwfile", server.folder().write("password", kPassword)});
-  } else {
+  } else if (ask.login != Login::agent) {
     const std::string key_file = server.folder().file("user_key.ppk");
     Program convert({"puttygen", server.user_key_file(), "-O", "private", "-o", key_file});
     (void)convert.talk();
     EXPECT_EQ(convert.wait(), 0) << convert.errors();
     add(words, {"-i", key_file});
   }
+  if (ask.login == Login::certificate) add(words, {"-cert", server.user_key_file() + "-cert.pub"});
   add(words, stock_arguments(ask, "-nc"));
   return words;
 }
@@ -134,10 +146,23 @@ Words peer_arguments(const OurServer& server, const Ask& ask, std::uint64_t reke
                  server.host_key().text(),
                  "--rekey",
                  std::to_string(rekey)};
-  if (ask.with_password) {
-    add(words, {"--password", kPassword});
-  } else {
-    add(words, {"--key", server.user_key_file()});
+  switch (ask.login) {
+    case Login::key:
+      add(words, {"--key", server.user_key_file()});
+      break;
+    case Login::certificate:
+      add(words,
+          {"--key", server.user_key_file(), "--certificate", server.user_key_file() + "-cert.pub"});
+      break;
+    case Login::password:
+      add(words, {"--password", kPassword});
+      break;
+    case Login::interactive:
+      add(words, {"--interactive", kPassword});
+      break;
+    case Login::agent:
+      add(words, {"--agent"});
+      break;
   }
   for (const std::string& variable : ask.environment) add(words, {"--env", variable});
   switch (ask.form) {
@@ -179,6 +204,7 @@ auto peer(Words interpreter, std::uint64_t rekey = kRekeyBytes) {
 
 // ---------------------------------------------------------------- all of them
 
+const char* const kNoCertificates = "knows no certificates";
 const char* const kOwnTypes = "its command line names no types of channels";
 
 const std::vector<OtherClient>& all() {
@@ -191,6 +217,7 @@ const std::vector<OtherClient>& all() {
       {.name = "Dropbear",
        .needs = {{"dbclient", "dropbear-bin"}, {"dropbearconvert", "dropbear-bin"}},
        .lacks = {{"service unknown type of channel", kOwnTypes},
+                 {"login certificate", kNoCertificates},
                  {"service environment", "sends none"},
                  {"service direct-streamlocal", "has no sockets of that kind"}},
        .words = dropbear_words,
@@ -224,7 +251,8 @@ const std::vector<OtherClient>& all() {
        .holds_data_back = false},
       {.name = "Ssh2",
        .needs = {{"node", "nodejs"}, {STREAMKIT_NODE_MODULES "/ssh2/package.json", "npm's ssh2"}},
-       .lacks = {{"service unknown type of channel", "has no call for it"}},
+       .lacks = {{"service unknown type of channel", "has no call for it"},
+                 {"login certificate", kNoCertificates}},
        .words = peer({"node", STREAMKIT_PEERS "/ssh2_peer.js"}),
        .environment = [](const OurServer&) { return Words{"NODE_PATH=" STREAMKIT_NODE_MODULES}; },
        .is_optional = true},

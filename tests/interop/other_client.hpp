@@ -25,8 +25,8 @@ struct Ask {
   };
   Form form = Form::exec;
   std::string what{};
-  Words environment{};  ///< NAME=VALUE
-  bool with_password = false;
+  Words environment{};       ///< NAME=VALUE
+  Login login = Login::key;  ///< with what equip() has made; an agent is in SSH_AUTH_SOCK
   std::uint16_t port = 0, target = 0;
   std::string path{};
 };

@@ -11,15 +11,29 @@ constexpr int kAttempts = 5;  // at a port that was free a moment ago
 
 /// For servers that look for authorized_keys in the home folder of the user.
 Words other_home(const ServerSetup& setup) {
-  return {"LD_PRELOAD=" STREAMKIT_OTHER_HOME, "STREAMKIT_OTHER_HOME=" + setup.folder.path()};
+  return {"LD_PRELOAD=" STREAMKIT_OTHER_USER, "STREAMKIT_OTHER_HOME=" + setup.folder.path()};
+}
+/// For servers that ask the machine for its users' passwords.
+Words other_password(const ServerSetup& /*setup*/) {
+  return {"LD_PRELOAD=" STREAMKIT_OTHER_USER,
+          std::string("STREAMKIT_OTHER_PASSWORD=") + kPasswordHash};
+}
+Words other_home_and_password(const ServerSetup& setup) {
+  Words words = other_home(setup);
+  words.push_back(other_password(setup).back());
+  return words;
 }
 
 Words openssh_words(const ServerSetup& setup) {
   if (::geteuid() == 0) ::mkdir("/run/sshd", 0755);  // it drops privileges into this folder
   const Folder& folder = setup.folder;
+  std::string more = setup.more;  // of a word that comes twice, the first counts
+  if (setup.login == Login::password) more += "PasswordAuthentication yes\n";
+  if (setup.login == Login::certificate)
+    more += "TrustedUserCAKeys " + folder.file("ca.pub") + "\n";
   const std::string config = folder.write(
       "sshd_config",
-      "Port " + std::to_string(setup.port) + "\nListenAddress 127.0.0.1\nHostKey " +
+      more + "Port " + std::to_string(setup.port) + "\nListenAddress 127.0.0.1\nHostKey " +
           folder.file("host_key") + "\nAuthorizedKeysFile " + folder.file("authorized_keys") +
           "\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\n"
           "PasswordAuthentication no\nKbdInteractiveAuthentication no\n"
@@ -33,16 +47,17 @@ Words dropbear_words(const ServerSetup& setup) {
   Program convert({"dropbearconvert", "openssh", "dropbear", setup.folder.file("host_key"), key});
   (void)convert.talk();
   EXPECT_EQ(convert.wait(), 0) << convert.errors();
-  return {find_program("dropbear"),
-          "-F",
-          "-E",
-          "-s",
-          "-p",
-          "127.0.0.1:" + std::to_string(setup.port),
-          "-r",
-          key,
-          "-P",
-          setup.folder.file("pid")};
+  Words words = {find_program("dropbear"),
+                 "-F",
+                 "-E",
+                 "-r",
+                 key,
+                 "-P",
+                 setup.folder.file("pid"),
+                 "-p",
+                 "127.0.0.1:" + std::to_string(setup.port)};
+  if (setup.login != Login::password) words.emplace_back("-s");  // no passwords
+  return words;
 }
 
 std::string tinyssh_keys(const ServerSetup& setup) {
@@ -79,6 +94,7 @@ Lacks tinyssh_lacks() {
   add("MAC", mac_values(), "", "has chacha20-poly1305 only");
   add("host key", host_key_values(), "ssh-ed25519", "has ssh-ed25519 only");
   add("login", auth_values(), "ssh-ed25519", "takes ssh-ed25519 only");
+  lacks.erase("login agent");  // of an ssh-ed25519 key
   return lacks;
 }
 
@@ -89,30 +105,36 @@ auto peer(Words interpreter, std::uint64_t rekey = kRekeyBytes) {
         "server",         "--host-key", setup.folder.file("host_key"), "--authorized",
         setup.authorized, "--rekey",    std::to_string(rekey)};
     words.insert(words.end(), more.begin(), more.end());
-    if (setup.with_password) words.insert(words.end(), {"--password", kPassword});
+    if (setup.login == Login::password) words.insert(words.end(), {"--password", kPassword});
+    if (setup.login == Login::interactive) words.insert(words.end(), {"--interactive", kPassword});
+    if (setup.login == Login::certificate)
+      words.insert(words.end(), {"--authority", setup.authority});
     return words;
   };
 }
 
-const char* const kMachinePasswords = "knows the passwords of this machine's users only";
+const char* const kNoAuthorities = "does not judge certificates";
 
 const std::vector<OtherServer>& all() {
   static const std::vector<OtherServer> servers = {
       {.name = "OpenSsh",
        .needs = {{"sshd", "openssh-server"}},
-       .lacks = {{"login password", kMachinePasswords}},
+       .lacks = {{"login keyboard-interactive",
+                  "asks what PAM asks, of this machine's users only"}},
        .words = openssh_words,
+       .environment = other_password,
        .ready = "Server listening on 127.0.0.1 port",
        .says_its_port = false,
        .knows_machine_users = true},
       {.name = "Dropbear",
        .needs = {{"dropbear", "dropbear-bin"}, {"dropbearconvert", "dropbear-bin"}},
-       .lacks = {{"login password", kMachinePasswords},
+       .lacks = {{"login certificate", kNoAuthorities},
+                 {"login keyboard-interactive", "asks what PAM asks, and has none in Debian"},
                  {"service environment", "takes none"},
                  {"service subsystem", "has SFTP only"},
                  {"service direct-streamlocal", "has no sockets of that kind"}},
        .words = dropbear_words,
-       .environment = other_home,
+       .environment = other_home_and_password,
        .ready = "Not backgrounding",
        .says_its_port = false,
        .knows_machine_users = true},
@@ -134,7 +156,8 @@ const std::vector<OtherServer>& all() {
        .is_strict = false},
       {.name = "Paramiko",
        .needs = {{"/usr/lib/python3/dist-packages/paramiko/transport.py", "python3-paramiko"}},
-       .lacks = {{"service direct-streamlocal", "has no channels of that kind"}},
+       .lacks = {{"login certificate", kNoAuthorities},
+                 {"service direct-streamlocal", "has no channels of that kind"}},
        // It waits for itself when a channel closes in a key exchange that it began.
        .words = peer({"/usr/bin/python3", STREAMKIT_PEERS "/paramiko_peer.py"}, kNeverRekey),
        .is_strict = false},
@@ -145,7 +168,7 @@ const std::vector<OtherServer>& all() {
        .holds_data_back = false},
       {.name = "Ssh2",
        .needs = {{"node", "nodejs"}, {STREAMKIT_NODE_MODULES "/ssh2/package.json", "npm's ssh2"}},
-       .lacks = {},
+       .lacks = {{"login certificate", kNoAuthorities}},
        .words = peer({"node", STREAMKIT_PEERS "/ssh2_peer.js"}),
        .environment = [](const ServerSetup&) { return Words{"NODE_PATH=" STREAMKIT_NODE_MODULES}; },
        .is_optional = true},
@@ -162,14 +185,17 @@ const OtherServer& other_server(std::string_view name) {
 }
 
 RunningServer::RunningServer(const OtherServer& who, const Setup& setup)
-    : who_(who), host_key_(new_key(setup.host_key)), user_key_(new_key(setup.user_key)) {
-  const std::string authorized = user_key_.public_key().text();
+    : who_(who), host_key_(setup.host_key), user_key_(setup.user_key) {
+  // A certificate is to let in, and not its key.
+  const crypto::PrivateKey known = setup.login == Login::certificate ? new_key() : user_key_;
+  const std::string authorized = known.public_key().text();
   fingerprint_ = host_key_.public_key().fingerprint();
   folder_.write("host_key", text_of(host_key_));
   folder_.write("authorized_keys", authorized + "\n");
   ::mkdir(folder_.file(".ssh").c_str(), 0700);
   folder_.write(".ssh/authorized_keys", authorized + "\n");
-  ServerSetup started{folder_, setup.host_key, authorized, setup.with_password, 0};
+  folder_.write("ca.pub", setup.authority);
+  ServerSetup started{folder_, authorized, setup.login, setup.authority, setup.more, 0};
   if (who_.print_host_key) {
     Program print(who_.print_host_key(started));
     const Result<crypto::PublicKey> key = crypto::PublicKey::from_text(print.talk());

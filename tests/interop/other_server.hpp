@@ -11,13 +11,14 @@ namespace streamkit::testing {
 using Words = std::vector<std::string>;
 
 /// What a server is started with. Its folder holds `host_key` and `authorized_keys` (and the latter
-/// in .ssh too), both as OpenSSH writes them.
+/// in .ssh too), both as OpenSSH writes them, and the authority's key in `ca.pub`.
 struct ServerSetup {
   const Folder& folder;
-  crypto::KeyType host_key_type;
-  std::string authorized;  ///< the user's public key, a line of authorized_keys
-  bool with_password;
-  std::uint16_t port;  ///< for those that cannot choose one
+  std::string authorized;  ///< a user's public key, a line of authorized_keys
+  Login login;
+  std::string authority;  ///< who signs users' certificates, a public key
+  std::string more;       ///< lines for sshd's configuration, before all others
+  std::uint16_t port;     ///< for those that cannot choose one
 };
 
 struct OtherServer {
@@ -46,9 +47,11 @@ const OtherServer& other_server(std::string_view name);
 class RunningServer {
  public:
   struct Setup {
-    crypto::KeyType host_key = crypto::KeyType::ed25519;
-    crypto::KeyType user_key = crypto::KeyType::ed25519;
-    bool with_password = false;
+    crypto::PrivateKey host_key = new_key();
+    crypto::PrivateKey user_key = new_key();
+    Login login = Login::key;  ///< that is to let the user in
+    std::string authority{};   ///< for certificates
+    std::string more{};        ///< lines for sshd's configuration, before all others
   };
   explicit RunningServer(const OtherServer& who) : RunningServer(who, Setup()) {}
   RunningServer(const OtherServer& who, const Setup& setup);
@@ -72,4 +75,10 @@ class RunningServer {
   bool is_up_ = false;
   std::optional<Program> program_;
 };
+
+#define SK_NEEDS_SSHD(server)                    \
+  SK_NEEDS("sshd", "openssh-server");            \
+  RunningServer server(other_server("OpenSsh")); \
+  ASSERT_TRUE(server.is_up()) << server.errors()
+
 }  // namespace streamkit::testing

@@ -187,11 +187,6 @@ OurServer::OurServer(Setup setup) : user_key_(new_key(setup.user_key)) {
   options.name = "ours";
   options.identity = new_key(setup.host_key);
   options.trust.authorized_keys = {user_key_.public_key()};
-  if (!setup.password.empty())
-    options.trust.password = [right = setup.password](const std::string& name,
-                                                      std::string_view given) {
-      return name == kUser && given == right;
-    };
   options.algorithms = std::move(setup.algorithms);
   options.limits.ssh.rekey_after_bytes = setup.rekey_after_bytes;
   options.log = [this](std::string_view level, std::string_view line) { log_.put(level, line); };
@@ -252,7 +247,6 @@ OurClient::OurClient(const Setup& setup)
   options.trust.known_host_keys = {setup.host_key_fingerprint};
   options.algorithms = setup.algorithms;
   options.limits.ssh.rekey_after_bytes = setup.rekey_after_bytes;
-  options.trust.present_password = setup.password;
   options.reconnect.on = false;
   options.log = [this](std::string_view level, std::string_view line) { log_.put(level, line); };
   if (setup.change) setup.change(options);

@@ -82,7 +82,6 @@ class OurServer {
     crypto::KeyType user_key = crypto::KeyType::ed25519;
     std::uint64_t rekey_after_bytes = kRekeyBytes;
     std::function<void(PeerOptions&)> change{};  ///< the last word before the peer is made
-    std::string password{};  ///< lets in kUser, besides the key
   };
   OurServer() : OurServer(Setup()) {}
   explicit OurServer(Setup setup);
@@ -133,7 +132,6 @@ class OurClient {
     std::string host_key_fingerprint;
     ssh::Algorithms algorithms{};
     std::uint64_t rekey_after_bytes = kRekeyBytes;
-    std::string password{};
     std::function<void(PeerOptions&)> change{};  ///< the last word before the peer is made
     std::string agent{};
   };

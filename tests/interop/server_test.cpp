@@ -79,7 +79,7 @@ TEST_P(ServerMac, is_agreed_on_and_holds_through_rekeys) {
 class ServerHostKey : public ServerCell {};
 TEST_P(ServerHostKey, shows_us_its_host_key_and_signs_every_rekey_with_it) {
   SK_BEGIN("host key", value());
-  RunningServer server(who(), {.host_key = key_type_of(value())});
+  RunningServer server(who(), {.host_key = new_key(key_type_of(value()))});
   OurClient::Setup setup = server.client();
   setup.algorithms.host_keys = {value()};
   setup.rekey_after_bytes = kOften;
@@ -89,14 +89,15 @@ TEST_P(ServerHostKey, shows_us_its_host_key_and_signs_every_rekey_with_it) {
 class ServerAuth : public ServerCell {};
 TEST_P(ServerAuth, lets_us_in) {
   SK_BEGIN("login", value());
-  const bool with_password = value() == "password";
-  RunningServer server(who(), {.user_key = key_type_of(value()), .with_password = with_password});
+  SK_NEEDS("ssh-agent", "openssh-client");
+  const Login login = login_of(value());
+  const Authority authority;
+  RunningServer server(
+      who(),
+      {.user_key = new_key(key_type_of(value())), .login = login, .authority = authority.line()});
   ASSERT_TRUE(server.is_up()) << server.errors();
   OurClient::Setup setup = server.client();
-  if (with_password) {
-    setup.key = new_key();  // which it does not know
-    setup.password = kPassword;
-  }
+  const std::unique_ptr<SshAgent> agent = log_in_by(login, setup, authority);
   OurClient client(setup);
   const Result<PeerInfo> info = client.connect();
   SK_ASSERT_OK(info);

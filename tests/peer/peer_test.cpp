@@ -174,6 +174,23 @@ TEST(Trust, a_password_lets_in_where_the_server_takes_them) {
   EXPECT_TRUE(server.peers()[0].key.is_empty());
 }
 
+TEST(Trust, a_key_and_a_password_let_in_together_where_both_are_wanted) {
+  World w;
+  w.server.trust.authentication_methods = {"publickey", "password"};
+  w.server.trust.password = [](const std::string& name, std::string_view secret) { return name == "c" && secret == "sesame"; };
+  Peer server = Peer::make(w.server).value();
+  SK_ASSERT_OK(server.bind(w.endpoint));
+  w.client.trust.present_password = "wrong";
+  Peer wrong = Peer::make(w.client).value();
+  const Result<PeerInfo> r = wrong.connect(w.endpoint, kPatience);
+  EXPECT_TRUE(!r && r.error().is(Errc::auth_denied));
+  w.client.trust.present_password = "sesame";
+  Peer right = Peer::make(w.client).value();
+  SK_EXPECT_OK(right.connect(w.endpoint, kPatience));
+  ASSERT_EQ(server.peers().size(), 1u);
+  EXPECT_EQ(server.peers()[0].key, right.key());
+}
+
 // A conversation of two rounds: a password, then a code that the first answer decides.
 void ask_twice(const InteractiveTurn& turn, Completion<InteractiveReply> done) {
   InteractiveReply reply;

@@ -524,6 +524,69 @@ TEST(AuthServer, takes_passwords_only_when_told_to) {
   }
 }
 
+/// What the last refusal offers to go on with, and whether it was half a success.
+std::string offered(RawPeer& peer) {
+  const Bytes payload = *peer.last(kMsgUserauthFailure);
+  const UserauthFailure failure = *read_userauth_failure(payload);
+  std::string out = failure.partial ? "partial" : "failure";
+  for (const std::string_view method : failure.methods) out += " " + std::string(method);
+  return out;
+}
+/// Wants a key and then the password "correct horse".
+std::unique_ptr<RawPeer> at_two_methods() {
+  Config config = with_password();
+  config.authentication_methods = {"publickey", "password"};
+  auto peer = at_requests(std::move(config));
+  peer->engine.password_answer = [](const PasswordOffered& e) {
+    return as_text(e.password.view()) == "correct horse";
+  };
+  return peer;
+}
+
+TEST(AuthServer, a15_wants_every_method_and_each_in_its_turn) {
+  auto peer = at_two_methods();
+  peer->send(write_none_request("ada"));
+  EXPECT_EQ(offered(*peer), "failure publickey");
+  peer->send(write_password_request("ada", "correct horse"));  // before its turn
+  EXPECT_EQ(offered(*peer), "failure publickey");
+  EXPECT_FALSE(peer->engine.has("password"));
+  peer->send(peer->publickey_request());
+  EXPECT_EQ(offered(*peer), "partial password");
+  peer->send(peer->publickey_request());  // a second time
+  EXPECT_EQ(offered(*peer), "failure password");
+  peer->send(write_password_request("ada", "wrong"));
+  EXPECT_EQ(offered(*peer), "failure password");
+  EXPECT_FALSE(peer->engine.has("authenticated"));
+  peer->send(write_password_request("ada", "correct horse"));
+  ASSERT_TRUE(peer->engine.has("authenticated"));
+  EXPECT_EQ(peer->engine.authenticated->method, "password");
+  EXPECT_FALSE(peer->engine.authenticated->key.is_empty());
+}
+
+TEST(AuthServer, a15_forgets_what_was_passed_when_the_user_changes) {
+  auto peer = at_two_methods();
+  peer->send(peer->publickey_request());
+  EXPECT_EQ(offered(*peer), "partial password");
+  peer->send(write_password_request("bob", "correct horse"));
+  EXPECT_EQ(offered(*peer), "failure publickey");
+  peer->send(write_password_request("ada", "correct horse"));
+  EXPECT_EQ(offered(*peer), "failure publickey");
+  EXPECT_FALSE(peer->engine.has("password"));
+  EXPECT_FALSE(peer->engine.has("authenticated"));
+}
+
+TEST(AuthServer, wants_no_method_that_it_does_not_offer_and_none_twice) {
+  testing::FixedRandom random(1);
+  for (const std::vector<std::string>& methods :
+       {std::vector<std::string>{"password"}, {"publickey", "publickey"}, {"hostbased"}}) {
+    Config config = server_config();
+    config.random = &random;
+    config.authentication_methods = methods;
+    const Result<Transport> made = Transport::make(Role::server, config, {});
+    EXPECT_TRUE(!made && made.error().is(Errc::usage));
+  }
+}
+
 TEST(AuthServer, a21_a_password_is_at_most_a_kibibyte_and_is_never_changed) {
   auto peer = at_requests(with_password());
   peer->send(write_password_request("ada", std::string(1025, 'p')));

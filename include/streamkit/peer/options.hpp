@@ -53,6 +53,11 @@ struct Trust {
   /// for all of it: raise that where people type.
   std::function<void(const InteractiveTurn& turn, Completion<InteractiveReply> done)> interactive;
 
+  /// Methods that everybody has to pass, all of them and in this order, as sshd's AuthenticationMethods:
+  /// "publickey", "password", "keyboard-interactive", each at most once, and with its callback set. Empty: any
+  /// one of those that are offered.
+  std::vector<std::string> authentication_methods;
+
   // ---- as client
   enum class HostKeys {
     pinned,        ///< only keys in known_host_keys, known_hosts_file or that host_key allows

@@ -88,6 +88,9 @@ struct Config {
   std::vector<crypto::Certificate> host_certificates;
   bool offer_password = false;     ///< accept password attempts (as questions)
   bool offer_interactive = false;  ///< and keyboard-interactive (RFC 4256)
+  /// Methods that a client has to pass, all of them and in this order (RFC 4252 section 5.1): "publickey",
+  /// "password", "keyboard-interactive", each once and offered. Empty: any one of those that are offered.
+  std::vector<std::string> authentication_methods;
   std::string banner;              ///< SSH_MSG_USERAUTH_BANNER before the first answer
 
   // client

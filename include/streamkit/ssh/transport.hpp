@@ -117,12 +117,12 @@ struct Banner {
 struct AuthAttemptFailed {
   std::string method;
 };
-/// Authentication is done; payloads may flow. `user`, `key` and `certificate` are those of the
-/// successful request.
+/// Authentication is done; payloads may flow. `user` and `method` are those of the last request, key
+/// and certificate of the one by publickey, if one was among those that were wanted.
 struct Authenticated {
   std::string user;
   std::string method;     ///< "publickey", "password" or "keyboard-interactive"
-  crypto::PublicKey key;  ///< of publickey; else empty
+  crypto::PublicKey key;  ///< empty: no publickey
   std::optional<crypto::Certificate> certificate;
 };
 /// The end; nothing comes after it. errc: disconnected (remote's reason in the words), protocol,

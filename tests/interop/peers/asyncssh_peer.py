@@ -72,13 +72,27 @@ async def open_type(connection, name):
     return 255
 
 
+class Answering(asyncssh.SSHClient):
+    def __init__(self, answer):
+        self.answer = answer
+
+    def kbdint_auth_requested(self):
+        return "" if self.answer else None
+
+    def kbdint_challenge_received(self, name, instructions, lang, prompts):
+        return [self.answer] * len(prompts)
+
+
 async def client(args):
     options = {"known_hosts": known_host(args.host_key), "config": None, "username": args.user,
-               "agent_path": None, "rekey_bytes": args.rekey}
-    if args.password:
-        options |= {"password": args.password, "client_keys": None}
-    else:
+               "agent_path": os.environ["SSH_AUTH_SOCK"] if args.agent else None, "rekey_bytes": args.rekey,
+               "client_factory": lambda: Answering(args.interactive), "password": args.password}
+    if args.certificate:
+        options |= {"client_keys": [(args.key, args.certificate)]}
+    elif args.key:
         options |= {"client_keys": [args.key]}
+    elif not args.agent:
+        options |= {"client_keys": None}
     async with asyncssh.connect("127.0.0.1", args.port, **options) as connection:
         if args.direct:
             return await direct(connection, args.direct)
@@ -112,11 +126,23 @@ class Server(asyncssh.SSHServer):
     def validate_public_key(self, username, key):
         return key == self.key
 
+    def validate_ca_key(self, username, key):
+        return self.args.authority is not None and key == asyncssh.import_public_key(self.args.authority)
+
     def password_auth_supported(self):
         return self.args.password is not None
 
     def validate_password(self, username, password):
         return password == self.args.password
+
+    def kbdint_auth_supported(self):
+        return self.args.interactive is not None
+
+    def get_kbdint_challenge(self, username, lang, submethods):
+        return "", "", "", [("Password: ", False)]
+
+    def validate_kbdint_response(self, username, responses):
+        return responses == [self.args.interactive]
 
     def connection_requested(self, dest_host, dest_port, orig_host, orig_port):
         return True

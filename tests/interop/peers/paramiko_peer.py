@@ -117,15 +117,23 @@ def remote(transport, port, target):
         in_background(join, channel, socket.create_connection(("127.0.0.1", target)))
 
 
+def log_in(transport, args):
+    if args.password:
+        return transport.auth_password(args.user, args.password, fallback=False)
+    if args.interactive:
+        return transport.auth_interactive(args.user, lambda title, text, prompts: [args.interactive] * len(prompts))
+    key = paramiko.Agent().get_keys()[0] if args.agent else private_key(args.key)
+    if args.certificate:
+        key.load_certificate(args.certificate)
+    return transport.auth_publickey(args.user, key)
+
+
 def client(args):
     transport = prepared(socket.create_connection(("127.0.0.1", args.port)), args)
     transport.start_client(timeout=60)
     if transport.get_remote_server_key().asbytes() != blob_of(args.host_key):
         raise paramiko.SSHException("the host key is another one")
-    if args.password:
-        transport.auth_password(args.user, args.password, fallback=False)
-    else:
-        transport.auth_publickey(args.user, private_key(args.key))
+    log_in(transport, args)
     if args.direct:
         run(transport.open_channel("direct-tcpip", (args.direct, 1), ("127.0.0.1", 1)))
     elif args.local:
@@ -152,7 +160,8 @@ class Server(paramiko.ServerInterface):
         self.targets = {}
 
     def get_allowed_auths(self, username):
-        return "publickey,password" if self.args.password else "publickey"
+        offered = {"password": self.args.password, "keyboard-interactive": self.args.interactive}
+        return ",".join(["publickey", *(name for name, word in offered.items() if word)])
 
     def check_auth_publickey(self, username, key):
         right = key.asbytes() == blob_of(self.args.authorized)
@@ -160,6 +169,15 @@ class Server(paramiko.ServerInterface):
 
     def check_auth_password(self, username, password):
         right = self.args.password and password == self.args.password
+        return paramiko.AUTH_SUCCESSFUL if right else paramiko.AUTH_FAILED
+
+    def check_auth_interactive(self, username, submethods):
+        query = paramiko.InteractiveQuery()
+        query.add_prompt("Password: ", False)
+        return query if self.args.interactive else paramiko.AUTH_FAILED
+
+    def check_auth_interactive_response(self, responses):
+        right = list(responses) == [self.args.interactive]
         return paramiko.AUTH_SUCCESSFUL if right else paramiko.AUTH_FAILED
 
     def check_channel_request(self, kind, chanid):

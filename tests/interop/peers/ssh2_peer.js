@@ -13,7 +13,8 @@ const { values: args, positionals } = parseArgs({
   args: process.argv.slice(3),
   allowPositionals: true,
   options: {
-    port: text, user: text, key: text, password: text, 'host-key': text, authorized: text, rekey: text,
+    port: text, user: text, key: text, certificate: text, password: text, interactive: text, agent: { type: 'boolean' },
+    'host-key': text, authorized: text, authority: text, rekey: text,
     env: { type: 'string', multiple: true }, exec: text, subsystem: text, shell: { type: 'boolean' },
     direct: text, local: text, remote: text, type: text,
   },
@@ -46,6 +47,7 @@ function client() {
   connection = new Client();
   const then = (use) => (error, channel) => (error ? fail(error) : use(channel));
   connection.on('error', fail);
+  connection.on('keyboard-interactive', (name, text_, lang, prompts, answer) => answer(prompts.map(() => args.interactive)));
   connection.on('ready', () => {
     const env = Object.fromEntries((args.env || []).map((one) => one.split(/=(.*)/s).slice(0, 2)));
     if (args.direct) return connection.forwardOut('127.0.0.1', 1, args.direct, 1, then(attach));
@@ -72,6 +74,7 @@ function client() {
   connection.connect({
     host: '127.0.0.1', port: Number(args.port), username: args.user, readyTimeout: 60000, strictVendor: false,
     password: args.password, privateKey: args.key && fs.readFileSync(args.key),
+    tryKeyboard: Boolean(args.interactive), agent: args.agent && process.env.SSH_AUTH_SOCK,
     hostVerifier: (key) => key.equals(blobOf(args['host-key'])),
   });
 }
@@ -93,12 +96,17 @@ function run(channel, command, env) {
 
 function server() {
   const known = blobOf(args.authorized);
+  const offered = ['publickey'].concat(args.password ? ['password'] : [], args.interactive ? ['keyboard-interactive'] : []);
   const listener = new Server({ hostKeys: [fs.readFileSync(args['host-key'])] }, (link) => {
     link.on('error', (error) => process.stderr.write(`ssh2 peer: ${error.message}\n`));
     link.on('authentication', (attempt) => {
       if (attempt.method === 'password' && args.password && attempt.password === args.password) return attempt.accept();
+      if (attempt.method === 'keyboard-interactive' && args.interactive) {
+        return attempt.prompt([{ prompt: 'Password: ', echo: false }], (answers) =>
+          (answers.length === 1 && answers[0] === args.interactive ? attempt.accept() : attempt.reject()));
+      }
       if (attempt.method !== 'publickey' || !attempt.key.data.equals(known))
-        return attempt.reject(args.password ? ['publickey', 'password'] : ['publickey']);
+        return attempt.reject(offered);
       if (!attempt.signature) return attempt.accept();
       const key = utils.parseKey(args.authorized);
       return key.verify(attempt.blob, attempt.signature, attempt.hashAlgo) === true ? attempt.accept() : attempt.reject();

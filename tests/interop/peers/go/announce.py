@@ -25,11 +25,14 @@ def main():
     text = (source / "handshake.go").read_text(encoding="utf-8")
     if text.count(BEGIN) != 1:
         sys.exit("this version of golang.org/x/crypto/ssh sends EXT_INFO in another way: look at announce.py")
+    insertion = ANNOUNCED.read_text(encoding="utf-8")
+    if "t.publicKeyAuthAlgorithms" in text:  # what newer versions have in place of a list for all
+        insertion = insertion.replace("supportedPubKeyAuthAlgosList", 'strings.Join(t.publicKeyAuthAlgorithms, ",")')
     begin = text.index(BEGIN)
     end = text.index(END, begin) + len(END)
     folder.mkdir(parents=True, exist_ok=True)
     changed = folder / "handshake.go"
-    changed.write_text(text[:begin] + ANNOUNCED.read_text(encoding="utf-8") + text[end:] + DECLARED, encoding="utf-8")
+    changed.write_text(text[:begin] + insertion + text[end:] + DECLARED, encoding="utf-8")
     replace = {"Replace": {str(source / "handshake.go"): str(changed)}}
     (folder / "overlay.json").write_text(json.dumps(replace), encoding="utf-8")
 

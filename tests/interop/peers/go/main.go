@@ -2,17 +2,18 @@
 // error output and exit code as `ssh` does, and a server that runs commands with /bin/sh. Every peer in this
 // folder has the same command line:
 //
-//	client --port N --user NAME (--key FILE | --password WORD) --host-key 'TYPE BASE64' [--env K=V]... [--rekey BYTES]
+//	client --port N --user NAME --host-key 'TYPE BASE64' [--env K=V]... [--rekey BYTES]
+//	       --key FILE [--certificate FILE] | --password WORD | --interactive ANSWER | --agent
 //	       --exec COMMAND | --subsystem NAME | --shell | --direct SERVICE | --local PORT-OR-PATH SERVICE |
 //	       --remote PORT TARGET | --type TYPE
-//	server --host-key FILE --authorized 'TYPE BASE64' [--password WORD] [--rekey BYTES]
+//	server --host-key FILE --authorized 'TYPE BASE64' [--rekey BYTES]
+//	       [--authority 'TYPE BASE64'] [--password WORD] [--interactive ANSWER]
 //
 // A server listens on a free port of 127.0.0.1 and says "listening PORT" on standard error.
 // This one also speaks PROTOCOL.md's own channels: native.go.
 package main
 
 import (
-	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -33,8 +34,9 @@ type arguments struct {
 	port                                  int
 	user, key, password, hostKey, exec    string
 	subsystem, direct, local, remote, typ string
-	authorized, native                    string
-	shell                                 bool
+	authorized, native, certificate       string
+	interactive, authority                string
+	shell, agent                          bool
 	rekey                                 uint64
 	env                                   words
 	rest                                  []string
@@ -46,6 +48,10 @@ func parse(args []string) (a arguments) {
 	f.StringVar(&a.user, "user", "", "")
 	f.StringVar(&a.key, "key", "", "")
 	f.StringVar(&a.password, "password", "", "")
+	f.StringVar(&a.certificate, "certificate", "", "")
+	f.StringVar(&a.interactive, "interactive", "", "")
+	f.StringVar(&a.authority, "authority", "", "")
+	f.BoolVar(&a.agent, "agent", false, "")
 	f.StringVar(&a.hostKey, "host-key", "", "")
 	f.StringVar(&a.exec, "exec", "", "")
 	f.StringVar(&a.subsystem, "subsystem", "", "")
@@ -111,11 +117,7 @@ func main() {
 func client(a arguments) {
 	config := &ssh.ClientConfig{User: a.user, HostKeyCallback: ssh.FixedHostKey(publicKey(a.hostKey))}
 	config.RekeyThreshold = a.rekey
-	if a.password != "" {
-		config.Auth = []ssh.AuthMethod{ssh.Password(a.password)}
-	} else {
-		config.Auth = []ssh.AuthMethod{ssh.PublicKeys(privateKey(a.key))}
-	}
+	config.Auth = []ssh.AuthMethod{login(a)}
 	if a.native != "" {
 		nativeClient(a, config)
 		return
@@ -266,23 +268,7 @@ func remote(connection *ssh.Client, port, target string) {
 // ---------------------------------------------------------------- server
 
 func server(a arguments) {
-	known := publicKey(a.authorized).Marshal()
-	config := &ssh.ServerConfig{
-		PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-			if !bytes.Equal(key.Marshal(), known) {
-				return nil, errors.New("not this key")
-			}
-			return nil, nil
-		},
-	}
-	if a.password != "" {
-		config.PasswordCallback = func(_ ssh.ConnMetadata, given []byte) (*ssh.Permissions, error) {
-			if string(given) != a.password {
-				return nil, errors.New("not this password")
-			}
-			return nil, nil
-		}
-	}
+	config := judge(a)
 	config.RekeyThreshold = a.rekey
 	config.AddHostKey(privateKey(a.hostKey))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
