@@ -1,25 +1,9 @@
 // What OpenSSH's `ssh` and its tools do besides what client_test.cpp asks of every client: rekeys
 // that one side alone asks for, a shared connection, several variables, ssh-keyscan.
-#include "our_server.hpp"
+#include "openssh_words.hpp"
 
 namespace streamkit::testing {
 namespace {
-
-using Words = std::vector<std::string>;
-
-Words ssh_words(const OurServer& server, const Words& more) {
-  Words words = {"ssh", "-F", "none", "-v", "-T", "-p", std::to_string(server.port()), "-l", kUser};
-  for (const std::string& option :
-       {"IdentityFile=" + server.user_key_file(), "UserKnownHostsFile=" + server.known_hosts_file(),
-        std::string("GlobalKnownHostsFile=/dev/null"), std::string("IdentitiesOnly=yes"),
-        std::string("IdentityAgent=none"), std::string("BatchMode=yes"),
-        std::string("StrictHostKeyChecking=yes")}) {
-    words.push_back("-o");
-    words.push_back(option);
-  }
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
-}
 
 std::size_t exchanges_in(const std::string& debug) {
   return count_of(debug, "SSH2_MSG_NEWKEYS received");
@@ -30,7 +14,7 @@ std::size_t exchanges_in(const std::string& debug) {
 TEST(OpenSshClient, rekeys_alone_when_we_do_not_ask_for_it) {
   SK_NEEDS("ssh", "openssh-client");
   const OurServer server({.rekey_after_bytes = 1ull << 40});
-  Program ssh(ssh_words(server, {"-o", "RekeyLimit=1M", "127.0.0.1", "echo"}));
+  Program ssh(openssh_words(server, {"-o", "RekeyLimit=1M", "127.0.0.1", "echo"}));
   EXPECT_EQ(ssh.echo_problem(transfer_bytes()), "");
   EXPECT_EQ(ssh.wait(), 0);
   EXPECT_GE(exchanges_in(ssh.errors()), exchanges_for(transfer_bytes()));
@@ -39,7 +23,7 @@ TEST(OpenSshClient, rekeys_alone_when_we_do_not_ask_for_it) {
 TEST(OpenSshClient, follows_when_only_we_rekey) {
   SK_NEEDS("ssh", "openssh-client");
   const OurServer server;
-  Program ssh(ssh_words(server, {"127.0.0.1", "echo"}));
+  Program ssh(openssh_words(server, {"127.0.0.1", "echo"}));
   EXPECT_EQ(ssh.echo_problem(transfer_bytes()), "");
   EXPECT_EQ(ssh.wait(), 0);
   EXPECT_GE(exchanges_in(ssh.errors()), exchanges_for(transfer_bytes()));
@@ -50,7 +34,7 @@ TEST(OpenSshClient, follows_when_only_we_rekey) {
 TEST(OpenSshClient, opens_a_service_as_a_subsystem_with_its_environment_as_headers) {
   SK_NEEDS("ssh", "openssh-client");
   const OurServer server;
-  Program ssh(ssh_words(server, {"-o", "SetEnv=CODE=3 \"COLOUR=deep blue\"", "-o", "SendEnv=LC_ALL",
+  Program ssh(openssh_words(server, {"-o", "SetEnv=CODE=3 \"COLOUR=deep blue\"", "-o", "SendEnv=LC_ALL",
                                  "-s", "127.0.0.1", "say"}));
   EXPECT_EQ(ssh.talk(), "CODE=3\nCOLOUR=deep blue\n");
   EXPECT_EQ(ssh.wait(), 3);
@@ -60,7 +44,7 @@ TEST(OpenSshClient, runs_a_hundred_sessions_over_one_connection) {
   SK_NEEDS("ssh", "openssh-client");
   OurServer server;
   const std::string socket = "ControlPath=" + server.folder().file("m");
-  Program master(ssh_words(server, {"-N", "-M", "-o", socket, "-o", "RekeyLimit=1M", "127.0.0.1"}));
+  Program master(openssh_words(server, {"-N", "-M", "-o", socket, "-o", "RekeyLimit=1M", "127.0.0.1"}));
   ASSERT_TRUE(master.wait_for_errors("Entering interactive session")) << master.errors();
   std::vector<std::string> problems(100);
   std::vector<std::thread> threads;
