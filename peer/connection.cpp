@@ -315,7 +315,7 @@ std::shared_ptr<ChannelState> Connection::open(std::string service, OpenOptions 
   std::string_view type = channel::kChannelType;
   switch (options.form) {
     case OpenForm::channel: {
-      if (!native_) {
+      if (!native_ && !settings_.is_shared) {
         id = Error(Errc::usage, "the other side is stock SSH software: open a session, direct-tcpip or direct-streamlocal");
         break;
       }
@@ -380,7 +380,7 @@ std::shared_ptr<ChannelState> Connection::open_forwarded(const ForwardRequest& g
   } else {
     writer.u32(port).string(originator_host).u32(originator_port);
   }
-  const std::string_view type = granted.is_path ? "forwarded-streamlocal@openssh.com" : "forwarded-tcpip";
+  const std::string_view type = granted.is_path ? kForwardedLocal : kForwardedTcp;
   const Result<channel::ChannelId> id =
       is_down() ? Result<channel::ChannelId>(Errc::connection_lost) : mux_.open(type, extra, io::now());
   if (!id) {
@@ -426,6 +426,10 @@ void Connection::handle(channel::Opening& e) {
       while (info.service.starts_with('/')) info.service.erase(0, 1);
       reader.string();
       reader.u32();
+    } else if (e.type == kForwardedTcp || e.type == kForwardedLocal) {
+      info.type = e.type == kForwardedTcp ? kForwardedTcp : kForwardedLocal;
+      if (!read_forwarded(info.type, reader, info))
+        return refuse(channel::OpenFailure::prohibited, "permission_denied: nobody asked for connections from there");
     } else {
       return refuse(channel::OpenFailure::unknown_type, "unknown channel type");
     }
@@ -571,7 +575,7 @@ void Connection::handle(channel::GlobalReply& e) {
     mux_.set_round_trip(info_->round_trip);
     return;
   }
-  if (e.token != hello_token_ || phase_ != Phase::hello) return;
+  if (handle_forward_reply(e) || e.token != hello_token_ || phase_ != Phase::hello) return;
   hello_token_ = 0;
   if (!e.ok) {
     const Result<Status> why = channel::decode_status(e.payload);
@@ -645,6 +649,7 @@ void Connection::link_down(const Error& error) {
   port_.link = nullptr;
   timer_.cancel();
   mux_.link_lost(error);
+  fail_forward_requests(error);
   again_ = true;
   if (ConnectionOwner* owner = owner_) owner->connection_down(*this, error);
   if (!driving_) kick();

@@ -9,18 +9,23 @@
 #include "link.hpp"
 
 #include <streamkit/base/fifo.hpp>
+#include <streamkit/base/wire.hpp>
 #include <streamkit/channel/multiplexer.hpp>
 #include <streamkit/io/context.hpp>
 #include <streamkit/peer/options.hpp>
 #include <streamkit/peer/peer.hpp>
 #include <streamkit/peer/trust.hpp>
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace streamkit {
+
+inline constexpr std::string_view kForwardedTcp = "forwarded-tcpip",
+                                  kForwardedLocal = "forwarded-streamlocal@openssh.com";
 
 class ChannelState;
 class Connection;
@@ -65,6 +70,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
     bool outgoing = false;
     bool skips_hello = false;         ///< Channel::pair: there is nobody to introduce
     bool is_inproc = false;
+    bool is_shared = false;           ///< through an ssh that others use too: who is behind it has not said what it speaks
     crypto::PublicKey inproc_key;
     channel::Hello hello;             ///< ours
     channel::Limits channels;
@@ -92,6 +98,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   std::shared_ptr<ChannelState> open_forwarded(const ForwardRequest& granted, std::uint32_t port,
                                                const std::string& originator_host, std::uint16_t originator_port,
                                                Completion<Channel> done);
+  /// Asks the other side to listen for us; see Peer::request_forward().
+  void request_forward(ForwardRequest wanted, std::string service, Completion<std::uint32_t> done);
   channel::Multiplexer& mux() noexcept { return mux_; }
   /// Has `task` called on the Context after the current call has returned.
   void complete(Task task);
@@ -156,6 +164,10 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   void handle(channel::GlobalRequest& e);
   void handle_hello(const channel::GlobalRequest& e);
   void handle(channel::GlobalReply& e);
+  Result<std::uint32_t> settle(const ForwardRequest& asked, const std::string& service, const channel::GlobalReply& reply);
+  bool handle_forward_reply(const channel::GlobalReply& e);
+  bool read_forwarded(std::string_view type, wire::Reader& reader, ChannelInfo& info) const;
+  void fail_forward_requests(const Error& error);
   void accept_hello(const channel::Hello& hello);
   Result<void> check_hello(const channel::Hello& hello) const;
   void send_hello();
@@ -192,6 +204,24 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   channel::Multiplexer mux_;
   std::unique_ptr<Link> link_;
   std::vector<std::shared_ptr<ChannelState>> channels_;  // by number
+  // What we asked the other side to listen on. Most links never do.
+  struct Forwards {
+    struct Asked {
+      std::uint64_t token;
+      ForwardRequest what;
+      std::string service;
+      Completion<std::uint32_t> done;
+    };
+    struct Granted {
+      std::string bind;
+      std::uint32_t port;
+      bool is_path;
+      std::string service;
+    };
+    std::deque<Asked> asked;
+    std::vector<Granted> granted;
+  };
+  std::unique_ptr<Forwards> forwards_;
   std::size_t live_channels_ = 0;
   Grant grant_;
   Fifo<Task> ready_;

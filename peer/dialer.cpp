@@ -18,6 +18,18 @@ double jittered(double jitter) {
 
 }  // namespace
 
+io::Address address_of(const Endpoint& endpoint) {
+  io::Address address;
+  if (endpoint.kind() != Endpoint::Kind::tcp) {
+    address.kind = io::Address::Kind::unix_path;
+    address.path = endpoint.path();
+  } else {
+    address.host = endpoint.host();
+    address.port = endpoint.port();
+  }
+  return address;
+}
+
 bool is_transient(const Error& error) noexcept {
   for (const Errc final : {Errc::auth_denied, Errc::host_key_unknown, Errc::host_key_mismatch, Errc::name_taken,
                            Errc::version_mismatch, Errc::negotiation, Errc::bad_endpoint, Errc::usage, Errc::bad_name,
@@ -74,22 +86,13 @@ void Dialer::attempt() {
     if (!stopped_ && !(*made)->is_down()) connection_ = std::move(*made);
     return;
   }
-  io::Address address;
-  if (endpoint_.kind() == Endpoint::Kind::unix_path) {
-    address.kind = io::Address::Kind::unix_path;
-    address.path = endpoint_.path();
-  } else {
-    address.host = endpoint_.host();
-    address.port = endpoint_.port();
-  }
-  connect_ = io::Connect::start(
-      *context_, address, after(io::now(), policy_.connect_timeout), [this](Result<std::unique_ptr<io::Stream>> stream) {
-        const std::unique_ptr<io::Connect> done = std::move(connect_);
-        if (!stream) return failed(stream.error());
-        Result<std::shared_ptr<Connection>> made = owner_.dialed(*this, std::move(*stream));
-        if (!made) return failed(made.error());
-        if (!stopped_ && !(*made)->is_down()) connection_ = std::move(*made);
-      });
+  connect_ = owner_.dial(endpoint_, policy_.connect_timeout, [this](Result<std::unique_ptr<io::Stream>> stream) {
+    const std::unique_ptr<io::Connect> done = std::move(connect_);
+    if (!stream) return failed(stream.error());
+    Result<std::shared_ptr<Connection>> made = owner_.dialed(*this, std::move(*stream));
+    if (!made) return failed(made.error());
+    if (!stopped_ && !(*made)->is_down()) connection_ = std::move(*made);
+  });
 }
 
 void Dialer::link_up(const PeerInfo& info) {

@@ -15,6 +15,8 @@ class Dialer;
 /// What a dialer asks of its peer. On the Context.
 class DialerOwner {
  public:
+  /// Connects a stream to where `to` is, through its bastions if there are any.
+  virtual std::unique_ptr<io::Connect> dial(const Endpoint& to, Duration timeout, io::Connect::Done done) = 0;
   /// Makes a connection out of a fresh stream, as client, and starts it.
   virtual Result<std::shared_ptr<Connection>> dialed(Dialer&, std::unique_ptr<io::Stream>) = 0;
   virtual Result<std::shared_ptr<Connection>> dial_inproc(Dialer&) = 0;
@@ -67,6 +69,8 @@ class Dialer final {
   bool was_up_ = false, stopped_ = false;
 };
 
+/// Where a socket is for a tcp or unix endpoint.
+io::Address address_of(const Endpoint& endpoint);
 /// Whether trying again may help.
 bool is_transient(const Error& error) noexcept;
 

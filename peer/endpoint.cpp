@@ -12,7 +12,9 @@ namespace {
 
 constexpr std::string_view kForms =
     "; write tcp://HOST:PORT (IPv6 in brackets, * for every interface), unix:///ABSOLUTE/PATH or "
-    "inproc://NAME";
+    "inproc://NAME; to connect by way of SSH servers, ?via=USER@HOST:PORT,... behind it; or to an "
+    "ssh -M, mux:///ABSOLUTE/PATH";
+constexpr std::string_view kVia = "?via=";
 
 bool is_digit(char c) noexcept {
   return c >= '0' && c <= '9';
@@ -107,8 +109,23 @@ std::string_view read_port(std::string_view text, std::uint16_t& port) noexcept 
   return error == std::errc() && stop == end ? "" : kBad;
 }
 
-std::string_view read_tcp(std::string_view rest, std::string& host, std::uint16_t& port) {
+std::string_view problem_of_user(std::string_view user) noexcept {
+  const auto is_user_character = [](char c) { return is_host_character(c) || c == '+'; };
+  if (user.empty() || user.size() > kMaxUserName) return "a user's name has 1 to 255 bytes";
+  if (user.front() == '-') return "a user's name cannot begin with '-'";
+  if (!std::all_of(user.begin(), user.end(), is_user_character))
+    return "a user's name is made of letters, digits, '.', '-', '_' and '+'";
+  return "";
+}
+
+std::string_view read_tcp(std::string_view rest, std::string& user, std::string& host,
+                          std::uint16_t& port) {
   std::string_view problem, name;
+  if (const auto at = rest.rfind('@'); at != std::string_view::npos) {
+    user = rest.substr(0, at);
+    if (problem = problem_of_user(user); !problem.empty()) return problem;
+    rest.remove_prefix(at + 1);
+  }
   if (rest.starts_with('[')) {
     const auto close = rest.find(']');
     if (close == std::string_view::npos) return "the closing bracket is missing";
@@ -131,6 +148,20 @@ std::string_view read_tcp(std::string_view rest, std::string& host, std::uint16_
   return read_port(rest, port);
 }
 
+std::string_view problem_of_bastions(std::string_view list) {
+  for (std::size_t count = 1;; ++count) {
+    std::string user, host;
+    std::uint16_t port = 0;
+    const auto comma = list.find(',');
+    if (count > kMaxBastions) return "there are at most 8 SSH servers on the way";
+    if (const auto problem = read_tcp(list.substr(0, comma), user, host, port); !problem.empty())
+      return problem;
+    if (host.empty() || port == 0) return "an SSH server on the way is one host and a port";
+    if (comma == std::string_view::npos) return "";
+    list.remove_prefix(comma + 1);
+  }
+}
+
 std::string_view problem_of_path(std::string_view path) {
   if (!path.starts_with('/')) return "the path has to be absolute, with three slashes in a row";
   if (path.ends_with('/')) return "the path is that of a folder";
@@ -148,24 +179,38 @@ std::string_view problem_of_name(std::string_view name) {
 }  // namespace
 
 Endpoint::Endpoint(std::string text) : text_(std::move(text)) {
-  constexpr std::string_view kTcp = "tcp://", kUnix = "unix://", kInproc = "inproc://";
+  constexpr std::string_view kTcp = "tcp://", kUnix = "unix://", kInproc = "inproc://",
+                             kMux = "mux://";
   const std::string_view all = text_;
+  const bool may_have_way = all.starts_with(kTcp) || all.starts_with(kUnix);
+  const auto end = may_have_way ? all.find(kVia) : all.npos;
+  const std::string_view there = all.substr(0, end);
+  if (end != all.npos) via_ = all.substr(end + kVia.size());
   std::string_view problem;
   if (all.starts_with(kTcp)) {
-    problem = read_tcp(all.substr(kTcp.size()), host_, port_);
+    problem = read_tcp(there.substr(kTcp.size()), user_, host_, port_);
+    if (problem.empty() && end != all.npos && (host_.empty() || port_ == 0))
+      problem = "by way of SSH servers one gets to one host and a port";
   } else if (all.starts_with(kUnix)) {
     kind_ = Kind::unix_path;
-    host_ = all.substr(kUnix.size());
+    host_ = there.substr(kUnix.size());
     problem = problem_of_path(host_);
   } else if (all.starts_with(kInproc)) {
     kind_ = Kind::inproc;
     host_ = all.substr(kInproc.size());
     problem = problem_of_name(host_);
+  } else if (all.starts_with(kMux)) {
+    kind_ = Kind::mux;
+    host_ = all.substr(kMux.size());
+    problem = problem_of_path(host_);
   } else {
-    problem = "it begins with none of tcp://, unix:// and inproc://";
+    problem = "it begins with none of tcp://, unix://, inproc:// and mux://";
   }
+  if (problem.empty() && end != all.npos) problem = problem_of_bastions(via_);
   if (problem.empty()) return;
   host_.clear();
+  user_.clear();
+  via_.clear();
   port_ = 0;
   problem_ = "\"" + escape(all, 128) + "\" is not an endpoint: " + std::string(problem);
   problem_ += kForms;
@@ -174,6 +219,13 @@ Endpoint::Endpoint(std::string text) : text_(std::move(text)) {
 Result<void> Endpoint::check() const {
   if (problem_.empty()) return {};
   return Error(Errc::bad_endpoint, problem_);
+}
+
+std::optional<Endpoint> Endpoint::via() const {
+  if (via_.empty()) return {};
+  const auto comma = via_.rfind(',');
+  if (comma == std::string::npos) return Endpoint("tcp://" + via_);
+  return Endpoint("tcp://" + via_.substr(comma + 1) + std::string(kVia) + via_.substr(0, comma));
 }
 
 }  // namespace streamkit

@@ -330,6 +330,23 @@ void Peer::async_open_forwarded(const ForwardRequest& granted, std::uint32_t por
   *opened = link->open_forwarded(granted, port, originator_host, originator_port, std::move(call));
 }
 
+void Peer::async_request_forward(const To& to, ForwardRequest wanted, std::string service, Until until,
+                                 Completion<std::uint32_t> done) {
+  const io::Context::Lock lock(*impl_->context);
+  if (until.deadline == kNever) until.deadline = after(io::now(), impl_->options.open_timeout);
+  Completion<std::uint32_t> call = with_deadline<std::uint32_t>(impl_->context, until, std::move(done), {});
+  if (const std::shared_ptr<Connection> link = impl_->pick(to))
+    return link->request_forward(std::move(wanted), std::move(service), std::move(call));
+  impl_->context->post([call = std::move(call)]() mutable { call(Errc::peer_not_connected); });
+}
+
+Result<std::uint32_t> Peer::request_forward(const To& to, ForwardRequest wanted, std::string service, Until until) {
+  if (io::Context::is_any_current()) return Errc::would_deadlock;
+  Waiter<std::uint32_t> waiter(*impl_->context);
+  async_request_forward(to, std::move(wanted), std::move(service), until, waiter.completion());
+  return waiter.wait({}, [] {});  // the deadline is kept on the Context
+}
+
 void Peer::Impl::log(std::string_view level, std::string_view line) {
   if (options.log) options.log(level, line);
 }
@@ -357,6 +374,7 @@ void Peer::Impl::close_all(const Error& why) {
     connection->disown();
     connection->fail(Error(Errc::closed, why.message()));
   }
+  for (const auto& bastion : std::exchange(bastions, {})) bastion->end();
   names.clear();
   admission.clear();
   refusal_timer.reset();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "admission.hpp"
+#include "bastion.hpp"
 #include "connection.hpp"
 #include "dialer.hpp"
 #include "inproc.hpp"
@@ -21,7 +22,7 @@
 
 namespace streamkit {
 
-struct Peer::Impl final : ConnectionOwner, DialerOwner, std::enable_shared_from_this<Peer::Impl> {
+struct Peer::Impl final : BastionOwner, DialerOwner, std::enable_shared_from_this<Peer::Impl> {
   Impl(PeerOptions o, crypto::PrivateKey key);
   ~Impl();
 
@@ -32,6 +33,10 @@ struct Peer::Impl final : ConnectionOwner, DialerOwner, std::enable_shared_from_
   Result<void> disconnect(const Endpoint& endpoint, const Error& why);
   void came_in(const std::string& endpoint, std::unique_ptr<io::Stream> stream);
   void came_in_process(const std::string& endpoint, std::unique_ptr<InprocLink> link, const crypto::PublicKey& from);
+  std::unique_ptr<io::Connect> dial(const Endpoint& to, Duration timeout, io::Connect::Done done) override;
+  Result<std::shared_ptr<Connection>> make_link(ConnectionOwner& owner, const Endpoint& to,
+                                                std::unique_ptr<io::Stream> stream) override;
+  void bastion_ended(Bastion& bastion) override;
   Result<std::shared_ptr<Connection>> dialed(Dialer& dialer, std::unique_ptr<io::Stream> stream) override;
   Result<std::shared_ptr<Connection>> dial_inproc(Dialer& dialer) override;
   void dialer_waits(Dialer& dialer, const Error& error, Duration wait) override;
@@ -76,7 +81,7 @@ struct Peer::Impl final : ConnectionOwner, DialerOwner, std::enable_shared_from_
   /// What PeerOptions::identity_certificate_files has for `key`, all of it good.
   static Result<std::vector<crypto::Certificate>> load_certificates(const PeerOptions& options, const crypto::PublicKey& key);
   std::optional<crypto::Certificate> own_certificate(crypto::CertificateType type) const;
-  Error explain(const Connection& connection, const Error& error) const;
+  Error explain(const Connection& connection, const Error& error) const override;
 
   // ---- access (peer_access.cpp)
   static Result<void> check_policy(const PeerOptions& options);
@@ -122,6 +127,7 @@ struct Peer::Impl final : ConnectionOwner, DialerOwner, std::enable_shared_from_
   std::vector<std::pair<std::string, std::shared_ptr<std::function<void(Incoming)>>>> handlers;
   std::vector<Bound> bound;
   std::list<std::unique_ptr<Dialer>> dialers;
+  std::list<std::shared_ptr<Bastion>> bastions;  // on the way to what is dialed, or was reached
   std::map<std::uint64_t, std::shared_ptr<Connection>> connections;  // half-open and up
   std::multimap<std::string, std::uint64_t> names;                   // of those that are up
   Admission admission{crypto::system_random()};                      // of incoming connections

@@ -1,4 +1,5 @@
 // The links of a Peer: binding, connecting, coming up and going down.
+#include "control_link.hpp"
 #include "peer_impl.hpp"
 #include "ssh_link.hpp"
 
@@ -10,18 +11,6 @@
 
 namespace streamkit {
 namespace {
-
-io::Address address_of(const Endpoint& endpoint) {
-  io::Address address;
-  if (endpoint.kind() == Endpoint::Kind::unix_path) {
-    address.kind = io::Address::Kind::unix_path;
-    address.path = endpoint.path();
-  } else {
-    address.host = endpoint.host();
-    address.port = endpoint.port();
-  }
-  return address;
-}
 
 // What a server offers unless it is told. Auditors count the curves of NIST as a failure, and every
 // client of note has X25519; one that may use nothing else (FIPS 140 before 2024) needs them named.
@@ -56,6 +45,8 @@ std::string user_name(const std::string& name) {
 Result<Endpoint> Peer::Impl::bind(const Endpoint& endpoint) {
   if (is_shut) return Errc::shutting_down;
   if (Result<void> r = endpoint.check(); !r) return r.error();
+  if (endpoint.via() || !endpoint.user().empty() || endpoint.kind() == Endpoint::Kind::mux)
+    return Error(Errc::bad_endpoint, endpoint.text() + " is for connecting, not for listening");
   const std::weak_ptr<Impl> weak = weak_from_this();
   if (endpoint.kind() == Endpoint::Kind::inproc) {
     auto entry = std::make_shared<InprocRegistry::Entry>();
@@ -173,15 +164,42 @@ Result<void> Peer::Impl::disconnect(const Endpoint& endpoint, const Error& why) 
   return Error(Errc::usage, "not connected to " + endpoint.text());
 }
 
-Result<std::shared_ptr<Connection>> Peer::Impl::dialed(Dialer& dialer, std::unique_ptr<io::Stream> stream) {
-  const std::string address = stream->remote_address().text();
-  const auto connection = Connection::make(context, this, settings_for(dialer.endpoint().text(), address, true));
-  Result<std::unique_ptr<SshLink>> link =
-      SshLink::make(*connection, context, std::move(stream), ssh::Role::client, ssh_config(dialer.endpoint().text(), true), options.agent);
-  if (!link) return link.error();
-  connections[connection->settings().id] = connection;
-  connection->start(std::move(*link));
+std::unique_ptr<io::Connect> Peer::Impl::dial(const Endpoint& to, Duration timeout, io::Connect::Done done) {
+  if (!to.via()) return io::Connect::start(*context, address_of(to), after(io::now(), timeout), std::move(done));
+  bastions.push_back(std::make_shared<Bastion>(*this, *context, to, timeout, std::move(done)));
+  return bastions.back()->start();
+}
+
+// As client, to a bastion or to where a dialer goes.
+Result<std::shared_ptr<Connection>> Peer::Impl::make_link(ConnectionOwner& owner, const Endpoint& to,
+                                                          std::unique_ptr<io::Stream> stream) {
+  const bool is_bastion = &owner != static_cast<ConnectionOwner*>(this);
+  Connection::Settings settings = settings_for(to.text(), stream->remote_address().text(), true);
+  settings.is_shared = to.kind() == Endpoint::Kind::mux;
+  if (settings.is_shared) settings.heartbeat = Duration::zero();  // the ssh asks whether its server is there
+  const auto connection = Connection::make(context, &owner, std::move(settings));
+  std::unique_ptr<Link> link;
+  if (connection->settings().is_shared) {
+    link = std::make_unique<ControlLink>(*connection, std::move(stream));
+  } else {
+    ssh::Config config = ssh_config(to.text(), true);
+    if (is_bastion) config.password.clear();  // it is meant for whoever is behind
+    Result<std::unique_ptr<SshLink>> made =
+        SshLink::make(*connection, context, std::move(stream), ssh::Role::client, std::move(config), options.agent);
+    if (!made) return made.error();
+    link = std::move(*made);
+  }
+  if (!is_bastion) connections[connection->settings().id] = connection;
+  connection->start(std::move(link));
   return connection;
+}
+
+void Peer::Impl::bastion_ended(Bastion& bastion) {
+  bastions.remove_if([&](const std::shared_ptr<Bastion>& b) { return b.get() == &bastion; });
+}
+
+Result<std::shared_ptr<Connection>> Peer::Impl::dialed(Dialer& dialer, std::unique_ptr<io::Stream> stream) {
+  return make_link(*this, dialer.endpoint(), std::move(stream));
 }
 
 Result<std::shared_ptr<Connection>> Peer::Impl::dial_inproc(Dialer& dialer) {
@@ -226,6 +244,8 @@ Connection::Settings Peer::Impl::settings_for(const std::string& endpoint, const
   s.address = address;
   s.outgoing = outgoing;
   s.hello.peer_name = options.name;
+  if (outgoing)
+    if (const Endpoint at(endpoint); !at.user().empty()) s.hello.peer_name = at.user();
   s.hello.instance_id = instance_id;
   s.hello.app = options.app;
   s.hello.max_frame = static_cast<std::uint32_t>(std::min<std::size_t>(options.limits.max_frame, 0xffffffff));
@@ -242,10 +262,11 @@ ssh::Config Peer::Impl::ssh_config(const std::string& endpoint, bool outgoing) {
   config.limits = options.limits.ssh;
   config.extensions = {{std::string(channel::kPeerExtension), "1"}};
   if (outgoing) {
-    config.user = user_name(options.name);
+    const Endpoint at(endpoint);
+    config.user = user_name(at.user().empty() ? options.name : at.user());
     config.identities = {ssh::Identity(identity)};
     config.identities[0].certificate = own_certificate(crypto::CertificateType::user);
-    config.judges_authorities = knows_authority(Endpoint(endpoint));
+    config.judges_authorities = knows_authority(at);
     config.password = options.trust.present_password;
     config.interactive = static_cast<bool>(options.trust.answer_prompts);
   } else {

@@ -362,13 +362,14 @@ std::optional<crypto::Certificate> Peer::Impl::own_certificate(crypto::Certifica
 Error Peer::Impl::explain(const Connection& connection, const Error& error) const {
   if (!connection.settings().outgoing || !error.is(Errc::auth_denied)) return error;
   std::string also;
+  const std::string& name = connection.settings().hello.peer_name;
   if (const auto certificate = own_certificate(crypto::CertificateType::user)) {
-    const Result<void> good = certificate->check(io::unix_seconds(), crypto::CertificateType::user, options.name);
+    const Result<void> good = certificate->check(io::unix_seconds(), crypto::CertificateType::user, name);
     also = good ? " It does not take " + certificate->description() + " either: does it trust that authority?"
                 : " Our certificate is of no use: " + good.error().message() + ".";
   }
   return Error(Errc::auth_denied, connection.settings().endpoint + " does not let us in (" +
-                                      identity.public_key().fingerprint() + " as '" + options.name + "'): " +
+                                      identity.public_key().fingerprint() + " as '" + name + "'): " +
                                       error.message() + "." + also +
                                       " Add this line to its authorized_keys: " + identity.public_key().text());
 }

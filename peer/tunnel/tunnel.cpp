@@ -44,6 +44,13 @@ Trust trust_of(const TunnelOptions& options) {
   if (!options.relay_key.empty()) {
     trust.host_keys = Trust::HostKeys::pinned;
     trust.known_host_keys = {options.relay_key};
+    // The pin is the relay's; bastions on the way are known by the file, which then says nothing of the relay.
+    if (options.relay.via())
+      trust.host_key = [relay = options.relay, file = options.known_hosts_file](const Endpoint& at, const crypto::PublicKey& key) {
+        const auto text = io::read_file(file);
+        return !(at == relay) && text &&
+               KnownHosts::parse(*text).check(at.host(), at.port(), key).verdict == KnownHosts::Verdict::known;
+      };
     return trust;
   }
   trust.host_keys = Trust::HostKeys::tofu;

@@ -87,8 +87,10 @@ void add_voice_options(CLI::App& command, Voice& voice) {
 std::string endpoint_text(const std::string& given, const std::string& default_port) {
   if (given.find("://") != std::string::npos) return given;
   if (given.starts_with("unix:")) return "unix://" + given.substr(5);
+  const std::size_t host = given.rfind('@') + 1;  // 0 without
   const bool has_port =
-      given.find(':', given.starts_with('[') ? given.find(']') : 0) != std::string::npos;
+      given.find(':', given.substr(host, 1) == "[" ? given.find(']', host) : host) !=
+      std::string::npos;
   return has_port || default_port.empty() ? "tcp://" + given
                                           : fmt::format("tcp://{}:{}", given, default_port);
 }

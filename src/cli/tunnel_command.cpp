@@ -4,13 +4,16 @@
 
 #include "exit_codes.hpp"
 #include "passphrase.hpp"
+#include "ssh_config.hpp"
 
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <algorithm>
 #include <fmt/format.h>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <unistd.h>
 
 namespace streamkit::cli {
 namespace {
@@ -123,6 +126,33 @@ tunnel::TunnelEvents events_for(const Console& console, const TunnelArguments& a
   return events;
 }
 
+// Where the relay is, and how one gets there.
+Result<void> set_relay(TunnelArguments& arguments) {
+  tunnel::TunnelOptions& options = arguments.options;
+  std::string relay = endpoint_text(arguments.relay, "2222");
+  if (arguments.ssh_config) {
+    const Result<SshConfig> config = SshConfig::ask(arguments.relay);
+    if (!config) return config.error();
+    Result<std::string> endpoint = endpoint_of(*config);
+    if (!endpoint) return endpoint.error();
+    relay = std::move(*endpoint);
+    const auto exists = [](const std::string& file) { return ::access(file.c_str(), F_OK) == 0; };
+    const auto& keys = config->identity_files;
+    const auto key = std::find_if(keys.begin(), keys.end(), exists);
+    if (options.identity_file.empty() && key != keys.end()) options.identity_file = *key;
+    if (options.known_hosts_file.empty() && !config->known_hosts_files.empty())
+      options.known_hosts_file = config->known_hosts_files.front();
+  }
+  for (std::string_view rest = arguments.via; !rest.empty();) {
+    const std::string_view server = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(rest.size(), server.size() + 1));
+    const bool is_first = relay.find("?via=") == std::string::npos;
+    relay += (is_first ? "?via=" : ",") + endpoint_text(std::string(server), "22").substr(6);
+  }
+  options.relay = Endpoint(relay);
+  return options.relay.check();
+}
+
 int tell_end(const Console& console, const TunnelArguments& arguments, Ending ending,
              const Error& why, const crypto::PublicKey* key) {
   const int code = exit_code_of(ending);
@@ -145,6 +175,13 @@ void add_tunnel_options(CLI::App& command, TunnelArguments& arguments) {
   command.add_option("-r,--relay", arguments.relay, "the relay: HOST or HOST:PORT")
       ->envname("STREAMKIT_RELAY")
       ->capture_default_str();
+  command
+      .add_option("--via", arguments.via,
+                  "SSH servers on the way to the relay, the nearest first: [USER@]HOST[:PORT],...")
+      ->envname("STREAMKIT_VIA");
+  command.add_flag("--ssh-config", arguments.ssh_config,
+                   "the relay is a host of OpenSSH's configuration: ask `ssh -G` where it is, by "
+                   "which ProxyJump, and for key and known_hosts files");
   command
       .add_option("--relay-key", arguments.options.relay_key,
                   "the relay's only acceptable key, SHA256:...; without it the key seen first is "
@@ -170,7 +207,8 @@ int run_tunnel(TunnelArguments& arguments, const Signals& signals) {
   auto target = tunnel::TunnelTarget::parse(arguments.target);
   if (!target) return tell_end(console, arguments, Ending::usage, target.error(), nullptr);
   arguments.options.target = std::move(*target);
-  arguments.options.relay = Endpoint(endpoint_text(arguments.relay, "2222"));
+  if (const Result<void> set = set_relay(arguments); !set)
+    return tell_end(console, arguments, Ending::usage, set.error(), nullptr);
   arguments.options.passphrase = ask_passphrase;
   Outcome outcome;
   auto started = tunnel::Tunnel::start(arguments.options, events_for(console, arguments, outcome));

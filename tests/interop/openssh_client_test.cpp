@@ -1,27 +1,12 @@
 // What OpenSSH's `ssh` and its tools do besides what client_test.cpp asks of every client: rekeys
 // that one side alone asks for, a shared connection, several variables, ssh-keyscan.
 #include "matrix.hpp"
+#include "openssh_words.hpp"
 
 #include <sys/stat.h>
 
 namespace streamkit::testing {
 namespace {
-
-using Words = std::vector<std::string>;
-
-Words ssh_words(const OurServer& server, const Words& more, const std::string& batch = "yes") {
-  Words words = {"ssh", "-F", "none", "-v", "-T", "-p", std::to_string(server.port()), "-l", kUser};
-  for (const std::string& option :
-       {"IdentityFile=" + server.user_key_file(), "UserKnownHostsFile=" + server.known_hosts_file(),
-        std::string("GlobalKnownHostsFile=/dev/null"), std::string("IdentitiesOnly=yes"),
-        std::string("IdentityAgent=none"), "BatchMode=" + batch,
-        std::string("StrictHostKeyChecking=yes")}) {
-    words.push_back("-o");
-    words.push_back(option);
-  }
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
-}
 
 std::size_t exchanges_in(const std::string& debug) {
   return count_of(debug, "SSH2_MSG_NEWKEYS received");
@@ -32,7 +17,7 @@ std::size_t exchanges_in(const std::string& debug) {
 TEST(OpenSshClient, agrees_with_us_on_the_first_key_exchange_of_ours_that_it_has) {
   SK_NEEDS("ssh", "openssh-client");
   const OurServer server;
-  Program ssh(ssh_words(server, {"127.0.0.1", "echo"}));
+  Program ssh(openssh_words(server, {"127.0.0.1", "echo"}));
   EXPECT_EQ(ssh.talk("hello"), "hello");
   EXPECT_TRUE(has_line(ssh.errors(), "kex: algorithm: " + best_kex_with_openssh())) << ssh.errors();
 }
@@ -49,7 +34,7 @@ TEST(OpenSshClient, is_asked_for_a_key_and_a_password_where_we_want_both) {
     const std::string askpass =
         server.folder().write("askpass", std::string("#!/bin/sh\necho '") + word + "'\n");
     ASSERT_EQ(::chmod(askpass.c_str(), 0700), 0);
-    Program ssh(ssh_words(server, {"-o", "NumberOfPasswordPrompts=1", "127.0.0.1", "echo"}, "no"),
+    Program ssh(openssh_words(server, {"-o", "NumberOfPasswordPrompts=1", "127.0.0.1", "echo"}, "no"),
                 {"SSH_ASKPASS=" + askpass, "SSH_ASKPASS_REQUIRE=force"});
     const bool right = word == std::string_view(kPassword);
     EXPECT_EQ(ssh.talk("hello"), right ? "hello" : "");
@@ -59,7 +44,7 @@ TEST(OpenSshClient, is_asked_for_a_key_and_a_password_where_we_want_both) {
   }
   // Without its key it is not even asked for the password.
   server.folder().write("user_key", text_of(new_key()));
-  Program ssh(ssh_words(server, {"127.0.0.1", "echo"}));
+  Program ssh(openssh_words(server, {"127.0.0.1", "echo"}));
   EXPECT_EQ(ssh.talk("hello"), "");
   EXPECT_EQ(ssh.wait(), 255);
   EXPECT_NE(ssh.errors().find("Permission denied (publickey)"), std::string::npos) << ssh.errors();
@@ -70,7 +55,7 @@ TEST(OpenSshClient, is_asked_for_a_key_and_a_password_where_we_want_both) {
 TEST(OpenSshClient, rekeys_alone_when_we_do_not_ask_for_it) {
   SK_NEEDS("ssh", "openssh-client");
   const OurServer server({.rekey_after_bytes = 1ull << 40});
-  Program ssh(ssh_words(server, {"-o", "RekeyLimit=1M", "127.0.0.1", "echo"}));
+  Program ssh(openssh_words(server, {"-o", "RekeyLimit=1M", "127.0.0.1", "echo"}));
   EXPECT_EQ(ssh.echo_problem(transfer_bytes()), "");
   EXPECT_EQ(ssh.wait(), 0);
   EXPECT_GE(exchanges_in(ssh.errors()), exchanges_for(transfer_bytes()));
@@ -79,7 +64,7 @@ TEST(OpenSshClient, rekeys_alone_when_we_do_not_ask_for_it) {
 TEST(OpenSshClient, follows_when_only_we_rekey) {
   SK_NEEDS("ssh", "openssh-client");
   const OurServer server;
-  Program ssh(ssh_words(server, {"127.0.0.1", "echo"}));
+  Program ssh(openssh_words(server, {"127.0.0.1", "echo"}));
   EXPECT_EQ(ssh.echo_problem(transfer_bytes()), "");
   EXPECT_EQ(ssh.wait(), 0);
   EXPECT_GE(exchanges_in(ssh.errors()), exchanges_for(transfer_bytes()));
@@ -90,7 +75,7 @@ TEST(OpenSshClient, follows_when_only_we_rekey) {
 TEST(OpenSshClient, opens_a_service_as_a_subsystem_with_its_environment_as_headers) {
   SK_NEEDS("ssh", "openssh-client");
   const OurServer server;
-  Program ssh(ssh_words(server, {"-o", "SetEnv=CODE=3 \"COLOUR=deep blue\"", "-o", "SendEnv=LC_ALL",
+  Program ssh(openssh_words(server, {"-o", "SetEnv=CODE=3 \"COLOUR=deep blue\"", "-o", "SendEnv=LC_ALL",
                                  "-s", "127.0.0.1", "say"}));
   EXPECT_EQ(ssh.talk(), "CODE=3\nCOLOUR=deep blue\n");
   EXPECT_EQ(ssh.wait(), 3);
@@ -100,7 +85,7 @@ TEST(OpenSshClient, runs_a_hundred_sessions_over_one_connection) {
   SK_NEEDS("ssh", "openssh-client");
   OurServer server;
   const std::string socket = "ControlPath=" + server.folder().file("m");
-  Program master(ssh_words(server, {"-N", "-M", "-o", socket, "-o", "RekeyLimit=1M", "127.0.0.1"}));
+  Program master(openssh_words(server, {"-N", "-M", "-o", socket, "-o", "RekeyLimit=1M", "127.0.0.1"}));
   ASSERT_TRUE(master.wait_for_errors("Entering interactive session")) << master.errors();
   std::vector<std::string> problems(100);
   std::vector<std::thread> threads;

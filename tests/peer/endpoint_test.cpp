@@ -119,7 +119,7 @@ TEST(Endpoint, agrees_with_the_system_about_ipv6_addresses) {
 TEST(Endpoint, c23_refuses_hosts_that_a_program_could_take_for_an_option_or_a_pattern) {
   expect_refused("tcp://-oProxyCommand=x:22", "begin with '-'");
   for (const char* host :
-       {"`id`", "a b", "a,b", "user@h", "h/p", "a;b", "$(x)", "h?", "\x1b[2J", "h\n",
+       {"`id`", "a b", "a,b", "h/p", "a;b", "$(x)", "h?", "\x1b[2J", "h\n",
         "b\xc3\xbc"
         "cher.example",
         "|1|a|b", "!h", "%h"})
@@ -132,6 +132,62 @@ TEST(Endpoint, takes_a_host_of_253_characters_and_not_more) {
   expect_refused("tcp://:1", "host is missing");
   expect_refused("tcp://", "host is missing");
   expect_refused("tcp://host", "port is missing");
+}
+
+TEST(Endpoint, reads_who_we_are_there) {
+  const Endpoint endpoint("tcp://me.too+1@Host:22");
+  ASSERT_TRUE(endpoint.check());
+  EXPECT_EQ(endpoint.user(), "me.too+1");
+  EXPECT_EQ(endpoint.host(), "host");
+  EXPECT_TRUE(Endpoint("tcp://" + std::string(kMaxUserName, 'u') + "@h:1").check());
+  expect_refused("tcp://" + std::string(kMaxUserName + 1, 'u') + "@h:1", "1 to 255");
+  expect_refused("tcp://@h:1", "1 to 255");
+}
+
+TEST(Endpoint, c23_refuses_users_that_a_program_could_take_for_an_option) {
+  expect_refused("tcp://-oProxyCommand=x@h:22", "begin with '-'");
+  for (const char* user : {"`id`", "a b", "a@b", "a:b", "$(x)", "a/b", "a,b", "\x1b[2J"})
+    expect_refused("tcp://" + std::string(user) + "@h:22", "letters, digits");
+}
+
+TEST(Endpoint, reads_the_way_there) {
+  const Endpoint endpoint("tcp://h:2222?via=a@One:22,two:2200");
+  ASSERT_TRUE(endpoint.check());
+  EXPECT_EQ(endpoint.host(), "h");
+  EXPECT_EQ(endpoint.port(), 2222);
+  const std::optional<Endpoint> second = endpoint.via();
+  ASSERT_TRUE(second && second->check());
+  EXPECT_EQ(second->text(), "tcp://two:2200?via=a@One:22");
+  const std::optional<Endpoint> first = second->via();
+  ASSERT_TRUE(first && first->check());
+  EXPECT_EQ(first->text(), "tcp://a@One:22");
+  EXPECT_EQ(first->user(), "a");
+  EXPECT_FALSE(first->via());
+  EXPECT_EQ(Endpoint("tcp://[::1]:7?via=[::2]:22").via()->host(), "::2");
+  EXPECT_EQ(Endpoint("unix:///run/s?via=one:22").path(), "/run/s");
+  EXPECT_EQ(Endpoint("unix:///run/s?via=one:22").via()->port(), 22);
+  EXPECT_EQ(Endpoint("inproc://a?via=b:1").name(), "a?via=b:1") << "its way is never long";
+}
+
+TEST(Endpoint, takes_a_way_of_8_servers_and_not_more) {
+  std::string way = "tcp://h:1?via=s:1";
+  for (std::size_t i = 1; i < kMaxBastions; ++i) way += ",s:1";
+  EXPECT_TRUE(Endpoint(way).check());
+  expect_refused(way + ",s:1", "at most 8");
+}
+
+TEST(Endpoint, c23_refuses_a_way_of_anything_but_hosts) {
+  expect_refused("tcp://h:1?via=", "host is missing");
+  expect_refused("tcp://h:1?via=a:1,", "host is missing");
+  expect_refused("tcp://h:1?via=a", "port is missing");
+  expect_refused("tcp://h:1?via=*:1", "one host and a port");
+  expect_refused("tcp://h:1?via=a:0", "one host and a port");
+  expect_refused("tcp://h:1?via=-a:1", "begin with '-'");
+  expect_refused("tcp://h:1?via=-l@a:1", "begin with '-'");
+  expect_refused("tcp://h:1?via=a:1?via=b:1", "brackets");
+  expect_refused("tcp://*:1?via=a:1", "one host and a port");
+  expect_refused("tcp://h:0?via=a:1", "one host and a port");
+  expect_refused("unix:///run/?via=a:1", "folder");
 }
 
 TEST(Endpoint, reads_an_absolute_unix_path) {
@@ -169,6 +225,16 @@ TEST(Endpoint, reads_an_inproc_name_of_1_to_255_bytes_that_print) {
                            "b"})
     expect_refused("inproc://" + std::string(name), "do not print");
   expect_refused(std::string("inproc://a\0b", 12), "do not print");
+}
+
+TEST(Endpoint, reads_the_path_of_a_control_socket) {
+  const Endpoint endpoint("mux:///home/me/.ssh/m-%C");
+  ASSERT_TRUE(endpoint.check());
+  EXPECT_EQ(endpoint.kind(), Endpoint::Kind::mux);
+  EXPECT_EQ(endpoint.path(), "/home/me/.ssh/m-%C");
+  EXPECT_FALSE(endpoint.via());
+  expect_refused("mux://m", "absolute");
+  expect_refused("mux:///" + std::string(kMaxUnixPath, 'a'), "107");
 }
 
 TEST(Endpoint, refuses_every_other_scheme) {

@@ -112,26 +112,51 @@ TEST(StockClients, c24_listening_is_refused_where_nobody_grants_it) {
   EXPECT_EQ(granted, std::vector<std::uint32_t>{22});
 }
 
-TEST(StockClients, c25_no_x11_agent_tunnel_device_or_terminal) {
+/// A session in which a request is refused (100), and which then gets what there is.
+void expect_refused_in_session(const Message& request) {
   Reachable r;
   StockClient stock = r.stock();
   ASSERT_EQ(stock.answer(open_message("session"), {91, 92}), 91);
-  const auto ask = [&](Message message) { return stock.answer(message, {99, 100}); };
-  EXPECT_EQ(
-      ask(Message(98).u32(0).str("x11-req").u8(1).u8(0).str("MIT-MAGIC-COOKIE-1").str("00").u32(0)),
-      100);
-  EXPECT_EQ(ask(Message(98).u32(0).str("auth-agent-req@openssh.com").u8(1)), 100);
-  EXPECT_EQ(
-      ask(Message(98).u32(0).str("pty-req").u8(1).str("xterm").u32(80).u32(24).u32(0).u32(0).str(
-          "")),
-      100);
-  EXPECT_EQ(ask(Message(98).u32(0).str("window-change").u8(1).u32(80).u32(24).u32(0).u32(0)), 100);
-  EXPECT_EQ(ask(Message(98).u32(0).str("signal").u8(1).str("KILL")), 100);
-  for (const char* type : {"tun@openssh.com", "x11", "auth-agent@openssh.com", "forwarded-tcpip"})
-    EXPECT_EQ(stock.answer(open_message(type, 1), {91, 92}), 92) << type;
-  EXPECT_EQ(ask(Message(98).u32(0).str("exec").u8(1).str("echo")),
-            99);  // it lives, and gets what there is
+  EXPECT_EQ(stock.answer(request, {99, 100}), 100);
+  EXPECT_EQ(stock.answer(Message(98).u32(0).str("exec").u8(1).str("echo"), {99, 100}), 99);
   r.expect_good_link();
+}
+
+/// A channel of this type is refused, and sessions are not.
+void expect_refused_type(std::string_view type) {
+  Reachable r;
+  StockClient stock = r.stock();
+  EXPECT_EQ(stock.answer(open_message(type, 1), {91, 92}), 92);
+  EXPECT_EQ(stock.answer(open_message("session", 2), {91, 92}), 91);
+  r.expect_good_link();
+}
+
+TEST(StockClients, c25_there_is_no_x11) {
+  expect_refused_in_session(
+      Message(98).u32(0).str("x11-req").u8(1).u8(0).str("MIT-MAGIC-COOKIE-1").str("00").u32(0));
+  expect_refused_type("x11");
+}
+
+TEST(StockClients, c25_no_agent_is_forwarded) {
+  expect_refused_in_session(Message(98).u32(0).str("auth-agent-req@openssh.com").u8(1));
+  expect_refused_type("auth-agent@openssh.com");
+}
+
+TEST(StockClients, c25_there_is_no_tunnel_device) {
+  expect_refused_type("tun@openssh.com");
+}
+
+TEST(StockClients, c25_there_is_no_terminal) {
+  expect_refused_in_session(
+      Message(98).u32(0).str("pty-req").u8(1).str("xterm").u32(80).u32(24).u32(0).u32(0).str(""));
+  expect_refused_in_session(
+      Message(98).u32(0).str("window-change").u8(1).u32(80).u32(24).u32(0).u32(0));
+  expect_refused_in_session(Message(98).u32(0).str("signal").u8(1).str("KILL"));
+}
+
+TEST(StockClients, c24_a_connection_from_where_nothing_was_asked_for_is_refused) {
+  expect_refused_type("forwarded-tcpip");
+  expect_refused_type("forwarded-streamlocal@openssh.com");
 }
 
 TEST(StockClients, c23_no_command_is_run_and_no_shell_asked) {

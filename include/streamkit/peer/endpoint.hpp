@@ -4,6 +4,7 @@
 #include <streamkit/base/result.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,14 +17,25 @@ inline constexpr std::size_t kMaxUnixPath = 107;
 /// Bytes of an inproc name.
 inline constexpr std::size_t kMaxInprocName = 255;
 
-/// tcp://HOST:PORT   unix:///PATH   inproc://NAME
+/// Bytes of a user's name.
+inline constexpr std::size_t kMaxUserName = 255;
+/// SSH servers on the way to an endpoint.
+inline constexpr std::size_t kMaxBastions = 8;
+
+/// tcp://[USER@]HOST:PORT[?via=BASTIONS]   unix:///PATH[?via=BASTIONS]   inproc://NAME   mux:///PATH
 ///
 /// HOST is a name, an IPv4 address, an IPv6 address in brackets, or `*` for every interface (host() is
 /// then empty). PORT is 0..65535 and always there; binding to 0 chooses one. PATH is absolute. NAME is
 /// 1..255 bytes of UTF-8 that print as they are. Nothing is percent-decoded.
+///
+/// For connecting only: USER is who we are there, in place of the peer's name: letters, digits, `.`, `-`, `_` and
+/// `+`. BASTIONS are 1..8 of [USER@]HOST:PORT with commas between, the nearest first: SSH servers that open a
+/// channel to the next one, and the last one to HOST:PORT or PATH. Each is a link of its own, with its own host
+/// key; what runs inside is sealed end to end. The PATH of mux is the control socket of an `ssh -M -S PATH` that
+/// has connected to the other side: who is there, that ssh has judged, and whoever may open the socket is believed.
 class Endpoint {
  public:
-  enum class Kind { tcp, unix_path, inproc };
+  enum class Kind { tcp, unix_path, inproc, mux };
 
   Endpoint(const char* text) : Endpoint(std::string(text)) {}
   /// Never fails: an invalid one says so in check(), and bind() and connect() answer with that.
@@ -35,12 +47,15 @@ class Endpoint {
   Kind kind() const noexcept { return kind_; }
   const std::string& host() const noexcept { return host_; }  ///< tcp; lower case; IPv6 without its brackets
   std::uint16_t port() const noexcept { return port_; }       ///< tcp
-  const std::string& path() const noexcept { return host_; }  ///< unix
+  const std::string& path() const noexcept { return host_; }  ///< unix and mux
   const std::string& name() const noexcept { return host_; }  ///< inproc
+  const std::string& user() const noexcept { return user_; }  ///< tcp; empty: none was given
+  /// The last SSH server on the way, which has those before it as its own way; nothing: the way is direct.
+  std::optional<Endpoint> via() const;
   friend bool operator==(const Endpoint& a, const Endpoint& b) noexcept { return a.text_ == b.text_; }
 
  private:
-  std::string text_, host_, problem_;
+  std::string text_, host_, user_, via_, problem_;
   Kind kind_ = Kind::tcp;
   std::uint16_t port_ = 0;
 };

@@ -68,9 +68,9 @@ struct Trust {
   /// Read at each connect; written by tofu. Its @cert-authority lines say whose host certificates are
   /// believed; a host that they name is never trusted at first sight.
   std::string known_hosts_file;
-  std::vector<std::string> known_host_keys;            ///< fingerprints, "SHA256:..."
+  std::vector<std::string> known_host_keys;            ///< fingerprints, "SHA256:..."; those of bastions too
   std::function<bool(const Endpoint& endpoint, const crypto::PublicKey& key)> host_key;
-  std::string present_password;                        ///< tried after our key when the server takes passwords
+  std::string present_password;                        ///< tried after our key when the server takes passwords; not at bastions
   /// Answers what the server asks by keyboard-interactive, after key and password: one answer a
   /// prompt (there may be none), or an error to give up. As for `interactive`, later will do, and
   /// limits.ssh.handshake_timeout goes on. The texts are the server's: escape() them.

@@ -28,14 +28,17 @@ struct PeerEvents {
   std::function<void(const std::string& address, const Error&)> turned_away;
 };
 
-/// What stock SSH software asks for with -R (tcpip-forward, streamlocal-forward@openssh.com).
+/// What is asked for with -R (tcpip-forward, streamlocal-forward@openssh.com): that the other side listens.
 struct ForwardRequest {
-  PeerInfo from;
-  std::string bind;         ///< address, name or path exactly as sent
+  PeerInfo from;            ///< who asks; of no meaning where we ask
+  std::string bind;         ///< address, name or path exactly as sent; at most kMaxForwardBind bytes where we ask
   std::uint32_t port = 0;   ///< 0..65535; 0: choose one (tcpip only)
   bool is_path = false;     ///< streamlocal-forward
   bool cancel = false;      ///< cancel-tcpip-forward, cancel-streamlocal-forward@openssh.com
 };
+
+/// Bytes of the address or path that request_forward() takes.
+inline constexpr std::size_t kMaxForwardBind = 1024;
 
 /// Thread-safe. Destroying it closes everything at once; shutdown() before that is the orderly way. Not
 /// to be destroyed on its Context.
@@ -101,6 +104,17 @@ class Peer {
   /// forwarded-tcpip (bind and port exactly as requested, or as allocated) or forwarded-streamlocal.
   void async_open_forwarded(const ForwardRequest& granted, std::uint32_t port, std::string originator_host,
                             std::uint16_t originator_port, Until until, Completion<Channel> done);
+
+  // ---- for applications behind an SSH server
+  /// Asks the server at the other end to listen (RFC 4254 section 7.1, as ssh -R does) or, with `cancel`, to listen
+  /// no longer. Gives the port: as asked, or the chosen one for 0; 0 for a path. Each connection there comes in
+  /// as a channel that opens `service` here, of the type forwarded-tcpip (with the header `originator`) or
+  /// forwarded-streamlocal@openssh.com; on_open() and accept() give it. Only what was granted comes in. Errc::refused:
+  /// the server will not. What is granted ends with the link: ask again in PeerEvents::reconnected. Without a
+  /// deadline, PeerOptions::open_timeout is it; after it, cancel what may be granted late.
+  Result<std::uint32_t> request_forward(const To& to, ForwardRequest wanted, std::string service, Until until = {});
+  void async_request_forward(const To& to, ForwardRequest wanted, std::string service, Until until,
+                             Completion<std::uint32_t> done);
 
   /// Takes no more channels or links, lets what was written be sent, says goodbye; at the deadline
   /// (default 30 s) cuts what is left.

@@ -1,0 +1,192 @@
+#include "control_link.hpp"
+
+#include <streamkit/base/text.hpp>
+#include <streamkit/base/wire.hpp>
+
+#include <array>
+#include <utility>
+
+namespace streamkit {
+namespace {
+
+constexpr int kReadsInARow = 8;           // reading goes on while there is input, but not for ever
+constexpr std::size_t kRead = 64 * 1024;  // bytes a read
+// What ssh takes in one packet, and what we do.
+constexpr std::size_t kMaxControlPacket = 256 * 1024;
+constexpr std::size_t kMaxControlMessage = 4 * 1024;  // before the proxy mode
+constexpr std::chrono::seconds kControlTimeout{10};   // for its greeting and its answer
+constexpr std::uint32_t kMuxVersion = 4, kRequestId = 0;
+constexpr std::uint32_t kHello = 0x00000001, kProxy = 0x1000000f, kProxyGranted = 0x8000000f,
+                        kPermissionDenied = 0x80000002, kFailure = 0x80000003;
+
+}  // namespace
+
+ControlLink::ControlLink(LinkOwner& owner, std::unique_ptr<io::Stream> stream)
+    : owner_(owner),
+      stream_(std::move(stream)),
+      last_input_(io::now()),
+      deadline_(after(last_input_, kControlTimeout)) {}
+
+void ControlLink::start() {
+  Bytes hello;
+  wire::Writer(hello).u32(8).u32(kHello).u32(kMuxVersion);
+  out_.append(hello);
+  flush();
+  want_input();
+}
+
+std::size_t ControlLink::sendable_bytes() const noexcept {
+  if (is_down_ || waits_writable_ || phase_ != Phase::open) return 0;
+  return send_batch_ > out_.size() ? send_batch_ - out_.size() : 0;
+}
+
+// Length, no padding, the payload.
+Result<void> ControlLink::send(ByteView header, ByteView body) {
+  if (is_down_ || phase_ != Phase::open) return Errc::closed;
+  const std::size_t size = 1 + header.size() + body.size();
+  if (size > kMaxControlPacket)
+    return Error(Errc::limit, "a message to a control socket has at most 256 KiB");
+  Bytes begin;
+  wire::Writer(begin).u32(static_cast<std::uint32_t>(size)).u8(0);
+  out_.append(begin);
+  out_.append(header);
+  out_.append(body);
+  return {};
+}
+
+void ControlLink::want_input() {
+  if (is_down_ || waits_readable_ || owner_.is_congested()) return;
+  waits_readable_ = true;
+  stream_->wait_readable([this] {
+    waits_readable_ = false;
+    read();
+  });
+}
+
+void ControlLink::read() {
+  for (int i = 0; i < kReadsInARow && !is_down_; ++i) {
+    const Result<std::size_t> got = stream_->read_some(in_.prepare(kRead));
+    if (!got && got.error().is(Errc::would_block)) break;
+    if (!got) {
+      go_down(Error(Errc::connection_lost,
+                    got.error().is(Errc::eof)
+                        ? "the ssh of the control socket has ended the connection"
+                        : "the control socket broke: " + got.error().message()));
+      break;
+    }
+    in_.commit(*got);
+    last_input_ = io::now();
+    owner_.link_active();
+    if (*got < kRead || owner_.is_congested()) break;
+  }
+  owner_.link_active();
+}
+
+void ControlLink::pump() {
+  while (!is_down_) {
+    const Result<bool> taken = take_packet();
+    if (!taken) {
+      close(taken.error());
+      return owner_.link_down(taken.error());
+    }
+    if (!*taken) break;
+  }
+  want_input();
+}
+
+// False: there is no whole one yet.
+Result<bool> ControlLink::take_packet() {
+  if (in_.size() < 4) return false;
+  const std::size_t length = wire::Reader(in_.data()).u32();
+  if (length > (phase_ == Phase::open ? kMaxControlPacket : kMaxControlMessage))
+    return Error(Errc::protocol,
+                 "what the control socket says is longer than it may be: is it one of ssh -M?");
+  if (in_.size() < 4 + length) return false;
+  const ByteView packet = in_.data().subspan(4, length);
+  Result<void> handled;
+  if (phase_ != Phase::open) {
+    handled = handle_control(packet);
+  } else if (packet.size() < 2 || packet[0] != std::byte(0)) {
+    handled = Error(Errc::protocol, "the control socket sent a message that is none");
+  } else {
+    handled = owner_.link_payload(packet.subspan(1), {});
+  }
+  if (!handled) return handled.error();
+  in_.consume(4 + length);
+  return true;
+}
+
+Result<void> ControlLink::handle_control(ByteView packet) {
+  wire::Reader in(packet);
+  const std::uint32_t type = in.u32(), number = in.u32();
+  if (phase_ == Phase::hello) {
+    // Extensions may follow, and there are none that we know.
+    if (!in.ok() || type != kHello)
+      return Error(Errc::protocol, "the control socket does not greet as ssh -M does");
+    if (number != kMuxVersion)
+      return Error(Errc::version_mismatch, "the control socket speaks version " +
+                                               std::to_string(number) +
+                                               " of its protocol, this side 4");
+    Bytes request;
+    wire::Writer(request).u32(8).u32(kProxy).u32(kRequestId);
+    out_.append(request);
+    phase_ = Phase::request;
+    return {};
+  }
+  if (type == kPermissionDenied || type == kFailure) {
+    const std::string_view reason = in.text();
+    return Error(Errc::refused, "the ssh of the control socket refused: " + escape(reason, 512));
+  }
+  if (!in.end() || type != kProxyGranted || number != kRequestId)
+    return Error(Errc::protocol, "the control socket did not answer as ssh -M does");
+  phase_ = Phase::open;
+  owner_.link_authenticated({}, {});
+  return {};
+}
+
+bool ControlLink::flush() {
+  while (!is_down_ && !out_.empty()) {
+    const std::array<ByteView, 1> pieces = {out_.data()};
+    const Result<std::size_t> sent = stream_->write_some(pieces);
+    if (sent) {
+      out_.consume(*sent);
+      continue;
+    }
+    if (!sent.error().is(Errc::would_block)) {
+      if (waits_readable_) return false;  // what it still said comes first
+      go_down(Error(Errc::connection_lost, "the control socket broke: " + sent.error().message()));
+      return false;
+    }
+    if (!std::exchange(waits_writable_, true))
+      stream_->wait_writable([this] {
+        waits_writable_ = false;
+        owner_.link_active();
+      });
+    return false;
+  }
+  if (!is_down_) want_input();
+  return true;
+}
+
+void ControlLink::go_down(const Error& error) {
+  if (is_down_) return;
+  is_down_ = true;
+  stream_->close();
+  owner_.link_down(error);
+}
+
+// The protocol has no goodbye.
+void ControlLink::close(const Error&) {
+  if (is_down_) return;
+  flush();
+  if (is_down_) return;
+  is_down_ = true;
+  stream_->close();
+}
+
+Result<void> ControlLink::handle_timeout() {
+  go_down(Error(Errc::timeout, "the control socket did not answer"));
+  return {};
+}
+
+}  // namespace streamkit
