@@ -13,6 +13,7 @@ namespace {
 constexpr std::string_view kForms =
     "; write tcp://HOST:PORT (IPv6 in brackets, * for every interface), unix:///ABSOLUTE/PATH or "
     "inproc://NAME";
+constexpr std::string_view kWireOption = "?wire=", kDuplex = "duplex";
 
 bool is_digit(char c) noexcept {
   return c >= '0' && c <= '9';
@@ -131,6 +132,18 @@ std::string_view read_tcp(std::string_view rest, std::string& host, std::uint16_
   return read_port(rest, port);
 }
 
+/// Takes the option off the end of an address.
+std::string_view read_wire(std::string_view& all, channel::Wire& wire) {
+  const auto at = all.rfind(kWireOption);
+  if (at == std::string_view::npos) return "";
+  const bool is_duplex = all.substr(at + kWireOption.size()) == kDuplex;
+  all.remove_suffix(all.size() - at);
+  if (!is_duplex) return "the only other wire is ?wire=duplex";
+  if (all.starts_with("inproc://")) return "in process there is one wire only";
+  wire = channel::Wire::duplex;
+  return "";
+}
+
 std::string_view problem_of_path(std::string_view path) {
   if (!path.starts_with('/')) return "the path has to be absolute, with three slashes in a row";
   if (path.ends_with('/')) return "the path is that of a folder";
@@ -149,7 +162,8 @@ std::string_view problem_of_name(std::string_view name) {
 
 Endpoint::Endpoint(std::string text) : text_(std::move(text)) {
   constexpr std::string_view kTcp = "tcp://", kUnix = "unix://", kInproc = "inproc://";
-  const std::string_view all = text_;
+  std::string_view all = text_;
+  const std::string_view problem_of_wire = read_wire(all, wire_);
   std::string_view problem;
   if (all.starts_with(kTcp)) {
     problem = read_tcp(all.substr(kTcp.size()), host_, port_);
@@ -164,10 +178,12 @@ Endpoint::Endpoint(std::string text) : text_(std::move(text)) {
   } else {
     problem = "it begins with none of tcp://, unix:// and inproc://";
   }
+  if (problem.empty()) problem = problem_of_wire;
   if (problem.empty()) return;
   host_.clear();
   port_ = 0;
-  problem_ = "\"" + escape(all, 128) + "\" is not an endpoint: " + std::string(problem);
+  wire_ = channel::Wire::streamkit;
+  problem_ = "\"" + escape(text_, 128) + "\" is not an endpoint: " + std::string(problem);
   problem_ += kForms;
 }
 

@@ -201,7 +201,8 @@ Result<void> Peer::Impl::judge_authority(const std::string& name, const crypto::
 
 // The name that is claimed has to be one of the principals, whoever signed.
 Result<void> Peer::Impl::judge_certificate(const Connection& connection, const std::string& user, const crypto::Certificate& certificate) {
-  const std::string name = connection.is_native() ? decoded(user) : user;
+  const bool is_encoded = connection.is_native() && connection.settings().wire == channel::Wire::streamkit;
+  const std::string name = is_encoded ? decoded(user) : user;
   if (Result<void> trusted = judge_authority(name, certificate); !trusted) return trusted;
   if (Result<void> good = certificate.check(io::unix_seconds(), crypto::CertificateType::user, name); !good) return good;
   if (const auto* sources = certificate.critical_option("source-address")) {

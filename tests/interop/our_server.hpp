@@ -83,6 +83,7 @@ class OurServer {
     std::uint64_t rekey_after_bytes = kRekeyBytes;
     std::function<void(PeerOptions&)> change{};  ///< the last word before the peer is made
     std::string password{};  ///< lets in kUser, besides the key
+    std::string wire{};      ///< behind the endpoint's port: "?wire=duplex"
   };
   OurServer() : OurServer(Setup()) {}
   explicit OurServer(Setup setup);
@@ -136,6 +137,7 @@ class OurClient {
     std::string password{};
     std::function<void(PeerOptions&)> change{};  ///< the last word before the peer is made
     std::string agent{};
+    std::string wire{};
   };
   explicit OurClient(const Setup& setup);
   Peer& peer() noexcept { return *peer_; }

@@ -171,6 +171,28 @@ TEST(Endpoint, reads_an_inproc_name_of_1_to_255_bytes_that_print) {
   expect_refused(std::string("inproc://a\0b", 12), "do not print");
 }
 
+TEST(Endpoint, names_the_ancestors_wire_at_its_end) {
+  const Endpoint tcp("tcp://h:1?wire=duplex");
+  ASSERT_TRUE(tcp.check()) << tcp.check().error().message();
+  EXPECT_EQ(tcp.wire(), channel::Wire::duplex);
+  EXPECT_EQ(tcp.host(), "h");
+  EXPECT_EQ(tcp.port(), 1);
+  EXPECT_EQ(tcp.text(), "tcp://h:1?wire=duplex");
+  EXPECT_FALSE(tcp == Endpoint("tcp://h:1"));
+  EXPECT_EQ(Endpoint("tcp://h:1").wire(), channel::Wire::streamkit);
+  const Endpoint path("unix:///run/a?b.sock?wire=duplex");
+  EXPECT_EQ(path.path(), "/run/a?b.sock");
+  EXPECT_EQ(path.wire(), channel::Wire::duplex);
+  EXPECT_TRUE(Endpoint("unix:///" + std::string(kMaxUnixPath - 1, 'a') + "?wire=duplex").check());
+  for (const char* wrong : {"tcp://h:1?wire=", "tcp://h:1?wire=streamkit", "tcp://h:1?wire=duplex2",
+                            "unix:///run/a?wire=Duplex"})
+    expect_refused(wrong, "?wire=duplex");
+  expect_refused("inproc://a?wire=duplex", "one wire only");
+  expect_refused("tcp://h:1?other=duplex", "0 to 65535");
+  expect_refused("tcp://h:1?wire=duplex?wire=duplex", "0 to 65535");
+  EXPECT_EQ(Endpoint("tcp://?wire=duplex").wire(), channel::Wire::streamkit) << "it is no endpoint";
+}
+
 TEST(Endpoint, refuses_every_other_scheme) {
   for (const char* text : {"", "tcp", "tcp:", "tcp:/h:1", "TCP://h:1", " tcp://h:1", "ssh://h:22",
                            "http://h", "h:22", "//h:22", "stdio:", "unix:/run/a", "inproc:a"})

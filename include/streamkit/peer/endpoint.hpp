@@ -2,6 +2,7 @@
 #pragma once
 
 #include <streamkit/base/result.hpp>
+#include <streamkit/channel/metadata.hpp>
 
 #include <cstdint>
 #include <string>
@@ -17,10 +18,12 @@ inline constexpr std::size_t kMaxUnixPath = 107;
 inline constexpr std::size_t kMaxInprocName = 255;
 
 /// tcp://HOST:PORT   unix:///PATH   inproc://NAME
+/// tcp://HOST:PORT?wire=duplex   unix:///PATH?wire=duplex
 ///
 /// HOST is a name, an IPv4 address, an IPv6 address in brackets, or `*` for every interface (host() is
 /// then empty). PORT is 0..65535 and always there; binding to 0 chooses one. PATH is absolute. NAME is
-/// 1..255 bytes of UTF-8 that print as they are. Nothing is percent-decoded.
+/// 1..255 bytes of UTF-8 that print as they are. Nothing is percent-decoded. With `?wire=duplex` at its
+/// end, links of this endpoint speak the wire of go-streamkit (PROTOCOL.md section 8) and nothing else.
 class Endpoint {
  public:
   enum class Kind { tcp, unix_path, inproc };
@@ -37,11 +40,13 @@ class Endpoint {
   std::uint16_t port() const noexcept { return port_; }       ///< tcp
   const std::string& path() const noexcept { return host_; }  ///< unix
   const std::string& name() const noexcept { return host_; }  ///< inproc
+  channel::Wire wire() const noexcept { return wire_; }
   friend bool operator==(const Endpoint& a, const Endpoint& b) noexcept { return a.text_ == b.text_; }
 
  private:
   std::string text_, host_, problem_;
   Kind kind_ = Kind::tcp;
+  channel::Wire wire_ = channel::Wire::streamkit;
   std::uint16_t port_ = 0;
 };
 

@@ -100,6 +100,7 @@ struct PeerLimits {
   std::size_t max_half_open = 100;                     ///< incoming, not yet authenticated
   std::size_t max_half_open_per_source = 10;           ///< of those, from one address
   Duration connect_timeout = std::chrono::seconds(10); ///< each attempt's TCP connect
+  Duration greeting_timeout = std::chrono::seconds(5); ///< with ?wire=duplex: for the greeting and its answer
 };
 
 /// Asked for every channel that the other side opens.

@@ -8,7 +8,7 @@
 //	server --host-key FILE --authorized 'TYPE BASE64' [--password WORD] [--rekey BYTES]
 //
 // A server listens on a free port of 127.0.0.1 and says "listening PORT" on standard error.
-// This one also speaks PROTOCOL.md's own channels: native.go.
+// This one also speaks PROTOCOL.md's own channels, native.go, and those of go-streamkit, duplex.go.
 package main
 
 import (
@@ -33,7 +33,7 @@ type arguments struct {
 	port                                  int
 	user, key, password, hostKey, exec    string
 	subsystem, direct, local, remote, typ string
-	authorized, native                    string
+	authorized, native, duplex            string
 	shell                                 bool
 	rekey                                 uint64
 	env                                   words
@@ -56,6 +56,7 @@ func parse(args []string) (a arguments) {
 	f.StringVar(&a.typ, "type", "", "")
 	f.StringVar(&a.authorized, "authorized", "", "")
 	f.StringVar(&a.native, "native", "", "")
+	f.StringVar(&a.duplex, "duplex", "", "")
 	f.Uint64Var(&a.rekey, "rekey", 0, "")
 	f.Var(&a.env, "env", "")
 	f.Parse(args)
@@ -118,6 +119,10 @@ func client(a arguments) {
 	}
 	if a.native != "" {
 		nativeClient(a, config)
+		return
+	}
+	if a.duplex != "" {
+		duplexClient(a, config)
 		return
 	}
 	connection, err := ssh.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", a.port), config)
@@ -303,6 +308,10 @@ func server(a arguments) {
 			}
 			if a.native != "" {
 				nativeServe(connection, channels, requests)
+				return
+			}
+			if a.duplex != "" {
+				duplexServe(a, connection, channels, requests)
 				return
 			}
 			go ssh.DiscardRequests(requests)
