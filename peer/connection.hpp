@@ -155,6 +155,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   void greet();
   void handle_greeting(const channel::GlobalRequest& e);
   void greeting_answered(bool ok);
+  Result<void> judge_name(const std::string& name);
   void greeting_is_late();
   void take_early_opens();
   void go_up();

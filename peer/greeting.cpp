@@ -30,10 +30,7 @@ void Connection::handle_greeting(const channel::GlobalRequest& e) {
     reply(false);
     return fail(Error(Errc::protocol, "malformed greeting"));
   }
-  channel::Hello hello;
-  hello.peer_name = *name;
-  const Result<void> verdict =
-      owner_ ? owner_->judge_hello(*this, hello) : Result<void>(Errc::shutting_down);
+  const Result<void> verdict = judge_name(*name);
   reply(verdict.has_value());
   if (!verdict) return fail(verdict.error());
   change_info([&](PeerInfo& info) { info.name = std::move(*name); });
@@ -41,10 +38,19 @@ void Connection::handle_greeting(const channel::GlobalRequest& e) {
 }
 
 void Connection::greeting_answered(bool ok) {
-  if (ok) return go_up();
-  fail(Error(Errc::version_mismatch,
-             "the other side refused our greeting: it does not speak the wire of this endpoint "
-             "(?wire=duplex)"));
+  if (!ok)
+    return fail(Error(Errc::version_mismatch,
+                      "the other side refused our greeting: it does not speak the wire of this "
+                      "endpoint (?wire=duplex)"));
+  // Since it authenticated, another key may have come up under its name.
+  if (Result<void> verdict = judge_name(info_->name); !verdict) return fail(verdict.error());
+  go_up();
+}
+
+Result<void> Connection::judge_name(const std::string& name) {
+  channel::Hello hello;
+  hello.peer_name = name;
+  return owner_ ? owner_->judge_hello(*this, hello) : Result<void>(Errc::shutting_down);
 }
 
 void Connection::greeting_is_late() {

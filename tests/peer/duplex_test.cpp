@@ -255,6 +255,30 @@ TEST(DuplexNames, a_client_under_the_name_of_another_key_is_refused) {
   EXPECT_TRUE(info.error().is(Errc::name_taken)) << info.error().message();
 }
 
+TEST(DuplexNames, are_judged_again_when_the_greeting_is_answered) {
+  Apart w;
+  const crypto::PrivateKey other_key = new_key();
+  w.server.trust.authorized_keys.push_back(other_key.public_key());
+  Peer server = Peer::make(w.server).value();
+  Awaited<Error> away;
+  Awaited<std::string> came;
+  PeerEvents events;
+  events.turned_away = [away](const std::string&, const Error& why) { away.put(why); };
+  events.connected = [came](const PeerInfo& info) { came.put(info.name); };
+  server.events(std::move(events));
+  const Endpoint endpoint = server.bind("tcp://127.0.0.1:0?wire=duplex").value();
+  StockClient first(endpoint.port(), w.client_key, "same");
+  StockClient second(endpoint.port(), other_key, "same");
+  ASSERT_TRUE(first.next({80}) && second.next({80})) << "both are in, and neither is up";
+  first.send(Message(81));
+  EXPECT_EQ(came.next(), "same");
+  second.send(Message(81));
+  const std::optional<Error> why = away.next();
+  ASSERT_TRUE(why);
+  EXPECT_TRUE(why->is(Errc::name_taken)) << why->message();
+  EXPECT_EQ(server.peers().size(), 1u);
+}
+
 TEST(DuplexOff, an_endpoint_without_the_option_knows_nothing_of_that_wire) {
   Apart w;
   Peer server = Peer::make(w.server).value();
