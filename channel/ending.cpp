@@ -16,6 +16,13 @@ Bytes code_payload(std::uint32_t code) {
 
 // ---- our end
 
+Result<Bytes> Multiplexer::Impl::encode_trailers(const Channel& c, const Headers& trailers) const {
+  if (c.trailers_queued) return Error(Errc::usage, "trailers can be written once");
+  if (c.end_queued) return Error(Errc::usage, "trailers go before end_write()");
+  if (trailers.wire_size() > limits.max_header_bytes) return Errc::header_too_large;
+  return dialect.encode_trailers(trailers);
+}
+
 Result<void> Multiplexer::Impl::write_trailers(ChannelId id, const Headers& trailers) {
   Result<Channel*> found = find_alive(id);
   if (!found) return found.error();
@@ -27,15 +34,13 @@ Result<void> Multiplexer::Impl::write_trailers(ChannelId id, const Headers& trai
 }
 
 Result<void> Multiplexer::Impl::queue_trailers(Channel& c, const Headers& trailers) {
-  if (c.trailers_queued) return Error(Errc::usage, "trailers can be written once");
-  if (c.end_queued) return Error(Errc::usage, "trailers go before end_write()");
-  if (trailers.wire_size() > limits.max_header_bytes) return Errc::header_too_large;
+  const Result<Bytes> payload = encode_trailers(c, trailers);
+  if (!payload) return payload.error();
   c.trailers_queued = true;
-  Bytes payload;
-  wire::Writer to(payload);
-  trailers.write(to);
-  return send_in_order(c, SendQueue::Kind::control,
-                       write_request(c.remote, kTrailersRequest, false, payload));
+  const bool asks = dialect.trailers_want_reply;
+  if (asks) ++c.awaited;
+  return send_in_order(c, asks ? SendQueue::Kind::question : SendQueue::Kind::control,
+                       write_request(c.remote, dialect.trailers_request, asks, *payload));
 }
 
 Result<void> Multiplexer::Impl::end_write(ChannelId id) {
@@ -55,6 +60,7 @@ Result<void> Multiplexer::Impl::queue_status(Channel& c, const Status& status) {
   // On a session it is the side where the program ran that knows how it ended.
   if (c.kind == ChannelKind::session && c.opened_here) return {};
   if (c.kind == ChannelKind::own) {
+    if (!dialect.has_endings) return {};
     const Bytes message = write_request(c.remote, kCloseRequest, false, encode_status(status));
     if (Result<void> sent = send_in_order(c, SendQueue::Kind::control, message); !sent) return sent;
   }
@@ -91,7 +97,7 @@ Result<void> Multiplexer::Impl::reset(ChannelId id, Code code, std::string_view 
   }
   drop_unsent(*c);
   c->its_ending().error = Error(Errc::reset, "reset by this side");
-  if (c->kind == ChannelKind::own) {
+  if (has_endings(*c)) {
     Bytes payload;
     wire::Writer(payload)
         .u32(static_cast<std::uint32_t>(code))
@@ -106,7 +112,7 @@ Result<void> Multiplexer::Impl::stop_sending(ChannelId id, std::uint32_t code) {
   Result<Channel*> found = find_alive(id);
   if (!found) return found.error();
   Channel& c = **found;
-  if (c.kind != ChannelKind::own) {
+  if (!has_endings(c)) {
     return Error(Errc::usage, "only channel@streamkit can be asked to stop sending");
   }
   if (c.has_ended()) return {};
@@ -140,7 +146,9 @@ Result<void> Multiplexer::Impl::handle_eof(Channel& c, wire::Reader in) {
 
 Result<void> Multiplexer::Impl::handle_close(Channel& c, wire::Reader in) {
   if (!in.end()) return violation("CHANNEL_CLOSE has bytes left over");
-  const bool abrupt = c.standing == Standing::open && !(c.ending && c.ending->has_status);
+  const bool needs_end = c.kind != ChannelKind::own || dialect.has_endings;
+  const bool abrupt =
+      needs_end && c.standing == Standing::open && !(c.ending && c.ending->has_status);
   if (abrupt) {
     c.its_ending().error =
         Error(Errc::reset, "the other side closed the channel before it ended its data");

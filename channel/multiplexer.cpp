@@ -44,9 +44,10 @@ std::size_t cost_of(const Event& event) {
 
 }  // namespace
 
-Multiplexer::Impl::Impl(PayloadPort& its_port, Limits its_limits)
+Multiplexer::Impl::Impl(PayloadPort& its_port, Limits its_limits, Wire wire)
     : port(its_port),
       limits(sane(its_limits)),
+      dialect(dialect_of(wire)),
       budget(limits.max_receive_bytes, std::min(limits.initial_window, limits.min_window)) {}
 
 // ---- inputs
@@ -249,8 +250,8 @@ void Multiplexer::Impl::disarm(Channel& c) {
 
 // ---- the public face
 
-Multiplexer::Multiplexer(PayloadPort& port, Limits limits)
-    : impl_(std::make_unique<Impl>(port, limits)) {}
+Multiplexer::Multiplexer(PayloadPort& port, Limits limits, Wire wire)
+    : impl_(std::make_unique<Impl>(port, limits, wire)) {}
 Multiplexer::~Multiplexer() = default;
 
 bool Multiplexer::is_known(std::uint8_t number) noexcept {
@@ -338,6 +339,12 @@ bool Multiplexer::is_flushed(ChannelId id) const noexcept {
 Result<void> Multiplexer::write_trailers(ChannelId id, const Headers& trailers) {
   return impl_->write_trailers(id, trailers);
 }
+Result<void> Multiplexer::check_trailers(ChannelId id, const Headers& trailers) const {
+  const Channel* const c = impl_->find(id);
+  if (c == nullptr || c->kind != ChannelKind::own) return {};
+  const Result<Bytes> encoded = impl_->encode_trailers(*c, trailers);
+  return encoded ? Result<void>() : Result<void>(encoded.error());
+}
 Result<void> Multiplexer::end_write(ChannelId id) {
   return impl_->end_write(id);
 }
@@ -419,6 +426,9 @@ std::optional<TimePoint> Multiplexer::next_timeout() const noexcept {
 }
 std::size_t Multiplexer::open_channels() const noexcept {
   return impl_->used_slots - impl_->reported_slots;
+}
+std::string_view Multiplexer::channel_type() const noexcept {
+  return impl_->dialect.channel_type;
 }
 std::size_t Multiplexer::owed_bytes() const noexcept {
   return impl_->owed_bytes();

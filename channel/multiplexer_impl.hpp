@@ -3,6 +3,7 @@
 #pragma once
 
 #include "channel.hpp"
+#include "dialect.hpp"
 #include "messages.hpp"
 
 #include <streamkit/base/fifo.hpp>
@@ -29,7 +30,7 @@ inline Error violation(const char* what) {
 }
 
 struct Multiplexer::Impl {
-  Impl(PayloadPort& its_port, Limits its_limits);
+  Impl(PayloadPort& its_port, Limits its_limits, Wire wire);
 
   // ---- multiplexer.cpp: inputs, events, slots
   Result<void> handle_payload(ByteView payload, TimePoint now, const Keeper& keeper);
@@ -55,6 +56,7 @@ struct Multiplexer::Impl {
   WindowLimits window_limits() const noexcept { return {limits.min_window, limits.max_window}; }
 
   // ---- open.cpp
+  ChannelKind kind_of_channel(std::string_view type) const noexcept;
   Result<ChannelId> open(std::string_view type, ByteView extra, std::uint32_t priority);
   Result<ChannelId> open_service(OpenInfo info, std::optional<ChannelId> parent);
   Result<void> confirm(ChannelId id, const Headers* headers, ByteView extra);
@@ -111,6 +113,11 @@ struct Multiplexer::Impl {
   bool may_be_empty() noexcept;
 
   // ---- ending.cpp
+  /// Whether how it ends can be said on this channel, in requests of ours.
+  bool has_endings(const Channel& c) const noexcept {
+    return c.kind == ChannelKind::own && dialect.has_endings;
+  }
+  Result<Bytes> encode_trailers(const Channel& c, const Headers& trailers) const;
   Result<void> write_trailers(ChannelId id, const Headers& trailers);
   Result<void> end_write(ChannelId id);
   Result<void> close(ChannelId id, const Status& status, const Headers& trailers);
@@ -149,6 +156,7 @@ struct Multiplexer::Impl {
 
   PayloadPort& port;
   Limits limits;
+  const Dialect& dialect;
   std::optional<Error> failed;  ///< the first error of the link is final
 
   const Keeper* kept_by = nullptr;  ///< whoever keeps the payload that is being handled

@@ -6,14 +6,11 @@
 #include <streamkit/base/text.hpp>
 
 namespace streamkit::channel {
-namespace {
 
-ChannelKind kind_of(std::string_view type) noexcept {
-  if (type == kChannelType) return ChannelKind::own;
+ChannelKind Multiplexer::Impl::kind_of_channel(std::string_view type) const noexcept {
+  if (type == dialect.channel_type) return ChannelKind::own;
   return type == kSessionType ? ChannelKind::session : ChannelKind::other;
 }
-
-}  // namespace
 
 // ---- our opens
 
@@ -26,7 +23,7 @@ Result<ChannelId> Multiplexer::Impl::open(std::string_view type, ByteView extra,
   if (used_slots >= limits.max_channels) {
     return Error(Errc::limit, "the link has max_channels channels; close one first");
   }
-  Channel& c = add(kind_of(type), Standing::opening);
+  Channel& c = add(kind_of_channel(type), Standing::opening);
   c.opened_here = true;
   c.priority = priority;
   c.window.open(budget.admit(limits.initial_window), now_, budget);
@@ -47,9 +44,13 @@ Result<ChannelId> Multiplexer::Impl::open_service(OpenInfo info, std::optional<C
     if (!found) return found.error();
     info.parent = (*found)->remote;
   }
-  const Result<Bytes> extra = info.encode();
+  const Result<Bytes> extra = dialect.encode_open(info);
   if (!extra) return extra.error();
-  return open(kChannelType, *extra, info.priority);
+  const Result<ChannelId> id = open(dialect.channel_type, *extra, info.priority);
+  if (id && !dialect.open_carries_first && !info.first.empty()) {
+    find(*id)->out.push(SendQueue::Kind::data, info.first);  // waits for the confirmation
+  }
+  return id;
 }
 
 void Multiplexer::Impl::open_sending(Channel& c, std::uint32_t window,
@@ -61,6 +62,7 @@ void Multiplexer::Impl::open_sending(Channel& c, std::uint32_t window,
 void Multiplexer::Impl::report_open_failed(Channel& c, OpenFailure reason,
                                            std::string_view description, bool timed_out) {
   disarm(c);
+  drop_unsent(c);
   c.window.retire(budget);
   c.reported = true;
   ++reported_slots;
@@ -84,7 +86,7 @@ Result<void> Multiplexer::Impl::handle_confirmation(Channel& c, wire::Reader in)
     return fail_open(c, "the other side takes only tiny data messages");
   }
   Opened opened{ChannelId{c.id}, {}, {}};
-  if (c.kind != ChannelKind::own) {
+  if (c.kind != ChannelKind::own || !dialect.confirmation_carries_headers) {
     opened.extra = to_bytes(m->extra);
   } else if (!m->extra.empty()) {  // software that confirms any type sends none
     wire::Reader extra(m->extra);
@@ -95,6 +97,7 @@ Result<void> Multiplexer::Impl::handle_confirmation(Channel& c, wire::Reader in)
   disarm(c);
   open_sending(c, m->window, m->max_packet);
   c.standing = Standing::open;
+  wait_for_turn(c);
   emit(std::move(opened));
   return {};
 }
@@ -136,11 +139,11 @@ Result<void> Multiplexer::Impl::handle_open(wire::Reader in) {
                    "too many channels wait for an answer");
   }
   Opening opening{};
-  if (kind_of(m->type) != ChannelKind::own) {
+  if (kind_of_channel(m->type) != ChannelKind::own) {
     opening.extra = to_bytes(m->extra);
     return admit(*m, std::move(opening), 100, {});
   }
-  Result<OpenInfo> info = OpenInfo::decode(m->extra);
+  Result<OpenInfo> info = dialect.decode_open(m->extra);
   if (!info) {
     return decline(m->sender, OpenFailure::prohibited, info.error().message());
   }
@@ -163,7 +166,7 @@ Result<void> Multiplexer::Impl::handle_open(wire::Reader in) {
 
 Result<void> Multiplexer::Impl::admit(const OpenMessage& m, Opening opening, std::uint32_t priority,
                                       Bytes first) {
-  Channel& c = add(kind_of(m.type), Standing::incoming);
+  Channel& c = add(kind_of_channel(m.type), Standing::incoming);
   ++unaccepted;
   c.remote = m.sender;
   c.priority = priority;
@@ -183,13 +186,14 @@ Result<void> Multiplexer::Impl::confirm(ChannelId id, const Headers* headers, By
     return Error(Errc::usage, "only a channel that was just announced can be confirmed");
   }
   Bytes encoded;
-  if (headers != nullptr && c->kind == ChannelKind::own) {
+  if (headers != nullptr && c->kind == ChannelKind::own && dialect.confirmation_carries_headers) {
     if (headers->wire_size() > limits.max_header_bytes) return Errc::header_too_large;
     wire::Writer to(encoded);
     headers->write(to);
     extra = encoded;
   } else if (headers != nullptr && !headers->empty()) {
-    return Error(Errc::usage, "only channel@streamkit carries headers; use confirm_raw()");
+    return Error(Errc::usage,
+                 "only channel@streamkit is confirmed with headers; use confirm_raw()");
   }
   --unaccepted;
   c->standing = Standing::open;

@@ -211,9 +211,11 @@ Result<void> Multiplexer::Impl::send_settled_globally() {
 
 Multiplexer::Impl::Understood Multiplexer::Impl::understand(Channel& c, const RequestMessage& m) {
   if (c.kind == ChannelKind::other) return Understood::not_ours;
+  const bool is_own = c.kind == ChannelKind::own;
+  if (is_own && m.type == dialect.trailers_request) return understand_trailers(c, m.payload);
+  if (is_own && !dialect.has_endings) return Understood::not_ours;
   if (m.type == kExitStatus || m.type == kExitSignal) return understand_exit(c, m);
-  if (c.kind != ChannelKind::own) return Understood::not_ours;
-  if (m.type == kTrailersRequest) return understand_trailers(c, m.payload);
+  if (!is_own) return Understood::not_ours;
   if (m.type == kCloseRequest) return understand_close(c, m.payload);
   if (m.type == kResetRequest) return understand_reset(c, m.payload);
   if (m.type == kStopRequest) return understand_stop(c, m.payload);
@@ -221,10 +223,11 @@ Multiplexer::Impl::Understood Multiplexer::Impl::understand(Channel& c, const Re
 }
 
 Multiplexer::Impl::Understood Multiplexer::Impl::understand_trailers(Channel& c, ByteView payload) {
-  wire::Reader in(payload);
-  Result<Headers> trailers = Headers::read(in, limits.max_header_bytes);
+  Result<Headers> trailers = dialect.decode_trailers(payload);
   const bool again = c.ending && c.ending->has_trailers;
-  if (!trailers || !in.end() || again || c.has_ended()) return Understood::no;
+  const bool late = c.has_ended() && !dialect.trailers_may_follow_eof;
+  if (!trailers || again || late) return Understood::no;
+  if (trailers->wire_size() > limits.max_header_bytes) return Understood::no;
   c.its_ending().trailers = std::move(*trailers);
   c.its_ending().has_trailers = true;
   return Understood::yes;

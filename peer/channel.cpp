@@ -344,7 +344,9 @@ Result<Channel> Incoming::accept(const Headers& response) {
   const std::shared_ptr<ChannelState> state = std::exchange(state_, nullptr);
   if (!state) return Error(Errc::usage, "already answered");
   const io::Context::Lock lock(state->context());
-  return state->confirm(response);
+  Result<Channel> channel = state->confirm(response);
+  if (!channel) state->refuse(Code::internal, channel.error().message());  // nobody else will answer
+  return channel;
 }
 
 void Incoming::refuse(Code code, std::string_view message) {

@@ -406,7 +406,10 @@ Result<void> ChannelState::write_trailers(const Headers& trailers) {
 Result<void> ChannelState::close(Status status, Headers trailers) {
   if (phase == Phase::closed) return {};
   if (phase != Phase::open) return reset(Code::cancelled, {}), Result<void>();
-  if (trailers.wire_size() > channel::kMaxHeaderBytes) return Errc::header_too_large;
+  if (!trailers.empty()) {
+    if (wants_end_) return Error(Errc::usage, "trailers go before close_write()");
+    if (Result<void> fit = mux().check_trailers(id_, trailers); !fit) return fit;
+  }
   if (!wants_close_)
     wants_close_ = std::make_unique<std::pair<Status, Headers>>(std::move(status), std::move(trailers));
   after_writes();

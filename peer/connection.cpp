@@ -4,6 +4,7 @@
 #include "inproc.hpp"
 
 #include <streamkit/base/text.hpp>
+#include <streamkit/channel/duplex.hpp>
 
 namespace streamkit {
 namespace {
@@ -40,18 +41,18 @@ Connection::Connection(std::shared_ptr<io::Context> context, ConnectionOwner* ow
     : context_(std::move(context)),
       owner_(owner),
       settings_(std::move(settings)),
-      mux_(port_, limits_of(settings_)),
+      mux_(port_, limits_of(settings_), settings_.wire),
       timer_(*context_),
       gather_(*context_) {
+  native_ = settings_.is_inproc || settings_.wire == channel::Wire::duplex;
   change_info([this](PeerInfo& info) {
     info.link = settings_.id;
     info.endpoint = settings_.endpoint;
     info.address = settings_.address;
     info.outgoing = settings_.outgoing;
-    info.native = settings_.is_inproc;
+    info.native = native_;
     info.key = settings_.inproc_key;
   });
-  native_ = settings_.is_inproc;
 }
 
 Connection::~Connection() = default;
@@ -312,7 +313,7 @@ std::shared_ptr<ChannelState> Connection::open(std::string service, OpenOptions 
   Result<channel::ChannelId> id = Errc::closed;
   Bytes extra;
   wire::Writer writer(extra);
-  std::string_view type = channel::kChannelType;
+  std::string_view type = mux_.channel_type();
   switch (options.form) {
     case OpenForm::channel: {
       if (!native_ && !settings_.is_shared) {
@@ -398,6 +399,10 @@ std::shared_ptr<ChannelState> Connection::open_forwarded(const ForwardRequest& g
 
 void Connection::handle(channel::Opening& e) {
   const auto refuse = [&](channel::OpenFailure reason, std::string_view words) { (void)mux_.refuse(e.id, reason, words); };
+  if (greeting_) {
+    greeting_->early.push_back(std::move(e));
+    return;
+  }
   if (phase_ != Phase::up) return refuse(channel::OpenFailure::prohibited, "the link is not up yet");
   if (is_at_max_channels())
     return refuse(channel::OpenFailure::resource_shortage, "resource_exhausted: this key may not have more channels open at once");
@@ -406,7 +411,7 @@ void Connection::handle(channel::Opening& e) {
   ChannelInfo info;
   info.remote = info_;
   if (e.info) {
-    info.type = channel::kChannelType;
+    info.type = mux_.channel_type();
     info.service = std::move(e.info->service);
     info.headers = std::move(e.info->headers);
     info.framed = e.info->framed;
@@ -517,7 +522,9 @@ void Connection::link_authenticated(const std::string& user, const Credential& s
       info.certificate = shown.certificate;
     }
   });
-  if (native_) {
+  if (settings_.wire == channel::Wire::duplex) {
+    greet();
+  } else if (native_) {
     phase_ = Phase::hello;
     send_hello();
   } else {
@@ -545,7 +552,7 @@ void Connection::handle_hello(const channel::GlobalRequest& e) {
   const auto reply = [&](bool ok, ByteView payload) {
     if (e.want_reply) (void)mux_.reply_global(ok, payload);
   };
-  if (phase_ != Phase::hello || hello_heard_) return reply(false, {});
+  if (phase_ != Phase::hello || greeting_ || hello_heard_) return reply(false, {});
   const Result<channel::Hello> hello = channel::Hello::decode(e.payload);
   if (!hello) {
     reply(false, {});
@@ -577,6 +584,7 @@ void Connection::handle(channel::GlobalReply& e) {
   }
   if (handle_forward_reply(e) || e.token != hello_token_ || phase_ != Phase::hello) return;
   hello_token_ = 0;
+  if (greeting_) return greeting_answered(e.ok);
   if (!e.ok) {
     const Result<Status> why = channel::decode_status(e.payload);
     const bool name = why && why->code == Code::already_exists;
@@ -592,10 +600,12 @@ void Connection::go_up() {
   was_up_ = true;
   if (info_->native != native_) change_info([this](PeerInfo& info) { info.native = native_; });
   if (owner_) owner_->connection_up(*this);
+  take_early_opens();
 }
 
 void Connection::handle(channel::GlobalRequest& e) {
   if (e.type == channel::kHelloRequest) return handle_hello(e);
+  if (e.type == channel::duplex::kGreetingRequest) return handle_greeting(e);
   const auto reply = [&](bool ok, ByteView payload = {}) {
     if (e.want_reply) (void)mux_.reply_global(ok, payload);
   };
@@ -662,6 +672,7 @@ void Connection::arm_timer() {
     const TimePoint quiet_since = ping_token_ != 0 ? std::max(ping_sent_, link_->last_input()) : link_->last_input();
     next = std::min(next, after(quiet_since, settings_.heartbeat));
   }
+  if (greeting_) next = std::min(next, greeting_->deadline);
   if (next >= armed_) return;  // the timer looks again when it rings
   armed_ = next;
   timer_.start(next, [this] { on_timer(); });
@@ -676,6 +687,7 @@ void Connection::on_timer() {
   if (!is_down() && mux_.next_timeout().value_or(kNever) <= now) {
     if (const Result<void> r = mux_.handle_timeout(now); !r) fail(r.error());
   }
+  if (!is_down() && greeting_ && greeting_->deadline <= now) greeting_is_late();
   if (is_up()) keep_alive(now);
   link_active();
 }

@@ -71,12 +71,14 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
     bool skips_hello = false;         ///< Channel::pair: there is nobody to introduce
     bool is_inproc = false;
     bool is_shared = false;           ///< through an ssh that others use too: who is behind it has not said what it speaks
+    channel::Wire wire = channel::Wire::streamkit;
     crypto::PublicKey inproc_key;
     channel::Hello hello;             ///< ours
     channel::Limits channels;
     std::size_t max_frame = channel::kDefaultMaxFrame;
     std::size_t accept_backlog = 1024;
     Duration heartbeat = std::chrono::seconds(15);
+    Duration greeting_timeout = std::chrono::seconds(5);
   };
 
   /// Whoever drops the last reference, and wherever: the connection goes on its Context.
@@ -171,6 +173,13 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   void accept_hello(const channel::Hello& hello);
   Result<void> check_hello(const channel::Hello& hello) const;
   void send_hello();
+  // ---- greeting.cpp
+  void greet();
+  void handle_greeting(const channel::GlobalRequest& e);
+  void greeting_answered(bool ok);
+  Result<void> judge_name(const std::string& name);
+  void greeting_is_late();
+  void take_early_opens();
   void go_up();
   void keep_alive(TimePoint now);
   void arm_timer();
@@ -237,6 +246,13 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   bool hello_heard_ = false, was_up_ = false;
   std::uint32_t max_frame_remote_ = 0xffffffff;
   std::uint64_t hello_token_ = 0, ping_token_ = 0;
+  // On the ancestor's wire, until the link is up. Its client opens channels while its answer to the
+  // greeting is still on the way; they wait for that, as many as may wait for an answer anyway.
+  struct Greeting {
+    TimePoint deadline;
+    std::vector<channel::Opening> early;
+  };
+  std::unique_ptr<Greeting> greeting_;
   int pings_missed_ = 0;
   TimePoint ping_sent_{};
 };

@@ -14,7 +14,6 @@ constexpr std::string_view kForms =
     "; write tcp://HOST:PORT (IPv6 in brackets, * for every interface), unix:///ABSOLUTE/PATH or "
     "inproc://NAME; to connect by way of SSH servers, ?via=USER@HOST:PORT,... behind it; or to an "
     "ssh -M, mux:///ABSOLUTE/PATH";
-constexpr std::string_view kVia = "?via=";
 
 bool is_digit(char c) noexcept {
   return c >= '0' && c <= '9';
@@ -162,6 +161,26 @@ std::string_view problem_of_bastions(std::string_view list) {
   }
 }
 
+/// Takes the options off the end of an address. What is wrong with them; empty: nothing.
+std::string_view read_options(std::string_view& all, std::optional<std::string_view>& via,
+                              std::optional<std::string_view>& wire) {
+  const auto at = std::min(all.find("?via="), all.find("?wire="));
+  if (at == std::string_view::npos) return "";
+  std::string_view rest = all.substr(at + 1);
+  all = all.substr(0, at);
+  while (true) {
+    const auto end = rest.find('&');
+    const std::string_view option = rest.substr(0, end);
+    std::optional<std::string_view>* const value = option.starts_with("via=")    ? &via
+                                                   : option.starts_with("wire=") ? &wire
+                                                                                 : nullptr;
+    if (value == nullptr || *value) return "its options are via= and wire=, once each, with & between";
+    *value = option.substr(option.find('=') + 1);
+    if (end == std::string_view::npos) return "";
+    rest.remove_prefix(end + 1);
+  }
+}
+
 std::string_view problem_of_path(std::string_view path) {
   if (!path.starts_with('/')) return "the path has to be absolute, with three slashes in a row";
   if (path.ends_with('/')) return "the path is that of a folder";
@@ -181,19 +200,17 @@ std::string_view problem_of_name(std::string_view name) {
 Endpoint::Endpoint(std::string text) : text_(std::move(text)) {
   constexpr std::string_view kTcp = "tcp://", kUnix = "unix://", kInproc = "inproc://",
                              kMux = "mux://";
-  const std::string_view all = text_;
-  const bool may_have_way = all.starts_with(kTcp) || all.starts_with(kUnix);
-  const auto end = may_have_way ? all.find(kVia) : all.npos;
-  const std::string_view there = all.substr(0, end);
-  if (end != all.npos) via_ = all.substr(end + kVia.size());
+  std::string_view all = text_;
+  std::optional<std::string_view> via, wire;
+  const std::string_view problem_of_options = read_options(all, via, wire);
   std::string_view problem;
   if (all.starts_with(kTcp)) {
-    problem = read_tcp(there.substr(kTcp.size()), user_, host_, port_);
-    if (problem.empty() && end != all.npos && (host_.empty() || port_ == 0))
+    problem = read_tcp(all.substr(kTcp.size()), user_, host_, port_);
+    if (problem.empty() && via && (host_.empty() || port_ == 0))
       problem = "by way of SSH servers one gets to one host and a port";
   } else if (all.starts_with(kUnix)) {
     kind_ = Kind::unix_path;
-    host_ = there.substr(kUnix.size());
+    host_ = all.substr(kUnix.size());
     problem = problem_of_path(host_);
   } else if (all.starts_with(kInproc)) {
     kind_ = Kind::inproc;
@@ -206,13 +223,20 @@ Endpoint::Endpoint(std::string text) : text_(std::move(text)) {
   } else {
     problem = "it begins with none of tcp://, unix://, inproc:// and mux://";
   }
-  if (problem.empty() && end != all.npos) problem = problem_of_bastions(via_);
+  if (problem.empty()) problem = problem_of_options;
+  if (problem.empty() && (via || wire) && kind_ != Kind::tcp && kind_ != Kind::unix_path)
+    problem = "only tcp:// and unix:// have options";
+  if (problem.empty() && via) problem = problem_of_bastions(*via);
+  if (problem.empty() && wire && *wire != "duplex") problem = "the only other wire is wire=duplex";
+  via_ = via.value_or("");
+  if (wire) wire_ = channel::Wire::duplex;
   if (problem.empty()) return;
   host_.clear();
   user_.clear();
   via_.clear();
   port_ = 0;
-  problem_ = "\"" + escape(all, 128) + "\" is not an endpoint: " + std::string(problem);
+  wire_ = channel::Wire::streamkit;
+  problem_ = "\"" + escape(text_, 128) + "\" is not an endpoint: " + std::string(problem);
   problem_ += kForms;
 }
 

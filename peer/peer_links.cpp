@@ -70,7 +70,8 @@ Result<Endpoint> Peer::Impl::bind(const Endpoint& endpoint) {
   Endpoint actual = endpoint;
   if (endpoint.kind() == Endpoint::Kind::tcp) {
     const std::string host = endpoint.host().find(':') != std::string::npos ? "[" + endpoint.host() + "]" : endpoint.host();
-    actual = Endpoint("tcp://" + (host.empty() ? "*" : host) + ":" + std::to_string((*listener)->address().port));
+    const std::string wire = endpoint.wire() == channel::Wire::duplex ? endpoint.text().substr(endpoint.text().rfind('?')) : "";
+    actual = Endpoint("tcp://" + (host.empty() ? "*" : host) + ":" + std::to_string((*listener)->address().port) + wire);
   }
   *text = actual.text();
   bound.push_back({actual, std::move(*listener), false});
@@ -241,6 +242,7 @@ Connection::Settings Peer::Impl::settings_for(const std::string& endpoint, const
   Connection::Settings s;
   s.id = ++last_link;
   s.endpoint = endpoint;
+  s.wire = Endpoint(endpoint).wire();
   s.address = address;
   s.outgoing = outgoing;
   s.hello.peer_name = options.name;
@@ -253,6 +255,7 @@ Connection::Settings Peer::Impl::settings_for(const std::string& endpoint, const
   s.max_frame = options.limits.max_frame;
   s.accept_backlog = options.accept_backlog;
   s.heartbeat = options.heartbeat;
+  s.greeting_timeout = options.limits.greeting_timeout;
   return s;
 }
 
@@ -260,10 +263,12 @@ ssh::Config Peer::Impl::ssh_config(const std::string& endpoint, bool outgoing) {
   ssh::Config config;
   config.algorithms = options.algorithms;
   config.limits = options.limits.ssh;
-  config.extensions = {{std::string(channel::kPeerExtension), "1"}};
+  const Endpoint at(endpoint);
+  const bool is_duplex = at.wire() == channel::Wire::duplex;
+  if (!is_duplex) config.extensions = {{std::string(channel::kPeerExtension), "1"}};
   if (outgoing) {
-    const Endpoint at(endpoint);
-    config.user = user_name(at.user().empty() ? options.name : at.user());
+    const std::string& user = at.user().empty() ? options.name : at.user();
+    config.user = is_duplex ? user : user_name(user);
     config.identities = {ssh::Identity(identity)};
     config.identities[0].certificate = own_certificate(crypto::CertificateType::user);
     config.judges_authorities = knows_authority(at);

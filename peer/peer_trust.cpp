@@ -45,6 +45,12 @@ std::string decoded(const std::string& user) {
   return name;
 }
 
+/// The name that somebody claims with the user name of the authentication.
+std::string claimed_name(const Connection& connection, const std::string& user) {
+  const bool is_encoded = connection.is_native() && connection.settings().wire == channel::Wire::streamkit;
+  return is_encoded ? decoded(user) : user;
+}
+
 }  // namespace
 
 Result<void> Peer::Impl::refresh_trust() {
@@ -242,7 +248,7 @@ Result<void> Peer::Impl::judge_number(const Connection& connection, const std::s
 Result<void> Peer::Impl::judge_key(Connection& connection, const std::string& user, const Credential& shown, bool verified) {
   if (is_shut) return Errc::shutting_down;
   (void)refresh_trust();
-  const std::string name = connection.is_native() ? decoded(user) : user;
+  const std::string name = claimed_name(connection, user);
   const Result<Grant> grant = admit(connection, name, shown);
   if (!grant) {
     log("info", "refused '" + escape(user, 64) + "' from " + connection.settings().address + ": " + grant.error().message());
@@ -264,7 +270,7 @@ Result<void> Peer::Impl::reload_trust() {
   for (const auto& [id, link] : std::map(connections)) {  // also those that are not up yet
     const PeerInfo info = link->info();
     if (link->is_down() || link->settings().is_inproc || info.key.is_empty()) continue;
-    const std::string name = link->is_up() || !link->is_native() ? info.name : decoded(info.name);
+    const std::string name = link->is_up() ? info.name : claimed_name(*link, info.name);
     const Credential shown{info.key, info.certificate};
     Result<Grant> grant = Grant();
     if (!info.outgoing)

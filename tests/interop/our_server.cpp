@@ -193,7 +193,7 @@ OurServer::OurServer(Setup setup) : user_key_(new_key(setup.user_key)) {
   if (setup.change) setup.change(options);
   peer_.emplace(Peer::make(std::move(options)).value());
   serve(*peer_);
-  endpoint_ = peer_->bind(endpoint_).value();
+  endpoint_ = peer_->bind(endpoint_.text() + setup.wire).value();
   peer_->on_forward([this, is_first = true](const ForwardRequest& request) mutable {
     if (std::exchange(is_first, false)) forward_.set_value(request);
     return Result<std::uint32_t>(request.port);
@@ -239,7 +239,7 @@ OurServer::~OurServer() {
 }
 
 OurClient::OurClient(const Setup& setup)
-    : endpoint_("tcp://127.0.0.1:" + std::to_string(setup.port)) {
+    : endpoint_("tcp://127.0.0.1:" + std::to_string(setup.port) + setup.wire) {
   PeerOptions options;
   options.name = setup.user;
   options.identity = setup.key;

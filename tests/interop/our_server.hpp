@@ -82,6 +82,7 @@ class OurServer {
     crypto::KeyType user_key = crypto::KeyType::ed25519;
     std::uint64_t rekey_after_bytes = kRekeyBytes;
     std::function<void(PeerOptions&)> change{};  ///< the last word before the peer is made
+    std::string wire{};      ///< behind the endpoint's port: "?wire=duplex"
   };
   OurServer() : OurServer(Setup()) {}
   explicit OurServer(Setup setup);
@@ -134,6 +135,7 @@ class OurClient {
     std::uint64_t rekey_after_bytes = kRekeyBytes;
     std::function<void(PeerOptions&)> change{};  ///< the last word before the peer is made
     std::string agent{};
+    std::string wire{};
   };
   explicit OurClient(const Setup& setup);
   Peer& peer() noexcept { return *peer_; }

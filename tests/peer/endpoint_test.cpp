@@ -166,7 +166,8 @@ TEST(Endpoint, reads_the_way_there) {
   EXPECT_EQ(Endpoint("tcp://[::1]:7?via=[::2]:22").via()->host(), "::2");
   EXPECT_EQ(Endpoint("unix:///run/s?via=one:22").path(), "/run/s");
   EXPECT_EQ(Endpoint("unix:///run/s?via=one:22").via()->port(), 22);
-  EXPECT_EQ(Endpoint("inproc://a?via=b:1").name(), "a?via=b:1") << "its way is never long";
+  expect_refused("inproc://a?via=b:1", "only tcp:// and unix://");
+  expect_refused("mux:///run/m?via=b:1", "only tcp:// and unix://");
 }
 
 TEST(Endpoint, takes_a_way_of_8_servers_and_not_more) {
@@ -235,6 +236,33 @@ TEST(Endpoint, reads_the_path_of_a_control_socket) {
   EXPECT_FALSE(endpoint.via());
   expect_refused("mux://m", "absolute");
   expect_refused("mux:///" + std::string(kMaxUnixPath, 'a'), "107");
+}
+
+TEST(Endpoint, names_the_ancestors_wire_at_its_end) {
+  const Endpoint tcp("tcp://h:1?wire=duplex");
+  ASSERT_TRUE(tcp.check()) << tcp.check().error().message();
+  EXPECT_EQ(tcp.wire(), channel::Wire::duplex);
+  EXPECT_EQ(tcp.host(), "h");
+  EXPECT_EQ(tcp.port(), 1);
+  EXPECT_EQ(tcp.text(), "tcp://h:1?wire=duplex");
+  EXPECT_FALSE(tcp == Endpoint("tcp://h:1"));
+  EXPECT_EQ(Endpoint("tcp://h:1").wire(), channel::Wire::streamkit);
+  const Endpoint path("unix:///run/a?b.sock?wire=duplex");
+  EXPECT_EQ(path.path(), "/run/a?b.sock");
+  EXPECT_EQ(path.wire(), channel::Wire::duplex);
+  EXPECT_TRUE(Endpoint("unix:///" + std::string(kMaxUnixPath - 1, 'a') + "?wire=duplex").check());
+  for (const char* wrong : {"tcp://h:1?wire=", "tcp://h:1?wire=streamkit", "tcp://h:1?wire=duplex2",
+                            "unix:///run/a?wire=Duplex"})
+    expect_refused(wrong, "wire=duplex");
+  expect_refused("inproc://a?wire=duplex", "only tcp:// and unix://");
+  expect_refused("tcp://h:1?other=duplex", "0 to 65535");
+  expect_refused("tcp://h:1?wire=duplex?wire=duplex", "wire=duplex");
+  expect_refused("tcp://h:1?wire=duplex&wire=duplex", "once each");
+  expect_refused("tcp://h:1?wire=duplex&", "once each");
+  const Endpoint both("tcp://h:1?via=a:2&wire=duplex");
+  EXPECT_EQ(both.wire(), channel::Wire::duplex);
+  EXPECT_EQ(both.via()->text(), "tcp://a:2");
+  EXPECT_EQ(Endpoint("tcp://?wire=duplex").wire(), channel::Wire::streamkit) << "it is no endpoint";
 }
 
 TEST(Endpoint, refuses_every_other_scheme) {

@@ -74,7 +74,7 @@ class QueuePort final : public PayloadPort {
 };
 
 struct Side {
-  explicit Side(Limits limits) : mux(port, limits) {}
+  explicit Side(Limits limits, Wire wire = Wire::streamkit) : mux(port, limits, wire) {}
 
   /// Takes events into `events`.
   void poll() {
@@ -112,7 +112,8 @@ struct Side {
 class MultiplexerPair {
  public:
   explicit MultiplexerPair(Limits limits = {}) : MultiplexerPair(limits, limits) {}
-  MultiplexerPair(Limits left, Limits right) : a(left), b(right) {
+  MultiplexerPair(Limits left, Limits right, Wire wire = Wire::streamkit)
+      : a(left, wire), b(right, wire) {
     now = TimePoint(std::chrono::seconds(1000));
     stamp();
   }
@@ -218,7 +219,7 @@ class MultiplexerPair {
 /// A peer that says whatever the test wants, against one multiplexer.
 class Raw {
  public:
-  explicit Raw(Limits limits = {}) : side(limits) {}
+  explicit Raw(Limits limits = {}, Wire wire = Wire::streamkit) : side(limits, wire) {}
 
   Result<void> feed(ByteView payload) {
     Result<void> done = side.mux.handle_payload(payload, now);

@@ -90,12 +90,13 @@ inline PeerOptions options_for(const std::string& name, const crypto::PrivateKey
   return o;
 }
 
-/// An endpoint to bind, of a kind: "tcp", "unix" or "inproc".
+/// An endpoint to bind, of a kind: "tcp", "unix" or "inproc"; with the ancestor's wire "duplex" or "duplex-unix".
 inline Endpoint fresh_endpoint(const std::string& kind, const TemporaryFolder& folder) {
   static std::atomic<int> serial{0};
-  if (kind == "unix") return Endpoint("unix://" + folder.file("s" + std::to_string(++serial)));
+  const std::string wire = kind.starts_with("duplex") ? "?wire=duplex" : "";
+  if (kind.ends_with("unix")) return Endpoint("unix://" + folder.file("s" + std::to_string(++serial)) + wire);
   if (kind == "inproc") return Endpoint("inproc://test-" + std::to_string(::getpid()) + "-" + std::to_string(++serial));
-  return Endpoint("tcp://127.0.0.1:0");
+  return Endpoint("tcp://127.0.0.1:0" + wire);
 }
 
 struct PeerPair {

@@ -11,6 +11,9 @@
 
 namespace streamkit::channel {
 
+/// What a link speaks beside RFC 4254: PROTOCOL.md, or its section 8, the wire of go-streamkit.
+enum class Wire : std::uint8_t { streamkit, duplex };
+
 inline constexpr std::string_view kChannelType = "channel@streamkit";
 inline constexpr std::string_view kHelloRequest = "hello@streamkit";
 inline constexpr std::string_view kPeerExtension = "peer@streamkit";

@@ -134,7 +134,9 @@ using Event = std::variant<Opening, Opened, OpenFailed, Readable, Writable, Requ
 
 class Multiplexer {
  public:
-  Multiplexer(PayloadPort& port, Limits limits = {});
+  /// With Wire::duplex, `@duplex` takes the place of channel@streamkit in all that is said here. What has
+  /// no words there is Errc::usage (headers of a confirmation, stop_sending()) or goes unsaid (statuses).
+  Multiplexer(PayloadPort& port, Limits limits = {}, Wire wire = Wire::streamkit);
   ~Multiplexer();
   Multiplexer(const Multiplexer&) = delete;
   Multiplexer& operator=(const Multiplexer&) = delete;
@@ -192,7 +194,11 @@ class Multiplexer {
   std::size_t writable_bytes(ChannelId id, Lane lane) const noexcept;
   /// Nothing of ours waits to be sent on this channel.
   bool is_flushed(ChannelId id) const noexcept;
-  /// At most once, before end_write(): sent after what was written.
+  /// Whether a close() with these would send them: header_too_large, or usage for what the wire cannot
+  /// say and for trailers behind others or the end. Other types of channels close without them.
+  Result<void> check_trailers(ChannelId id, const Headers& trailers) const;
+  /// At most once, before end_write(): sent after what was written. On `@duplex` the other side answers
+  /// (RequestReply).
   Result<void> write_trailers(ChannelId id, const Headers& trailers);
   /// EOF after what was written.
   Result<void> end_write(ChannelId id);
@@ -244,6 +250,8 @@ class Multiplexer {
   bool is_shared() const noexcept;
   std::optional<TimePoint> next_timeout() const noexcept;
   std::size_t open_channels() const noexcept;
+  /// Of channels with a service and headers: "channel@streamkit", or "@duplex". Static text.
+  std::string_view channel_type() const noexcept;
   /// Messages we owe an answer to, and events not yet taken; the driver stops reading from the link while
   /// this is high, so that a flood of requests cannot fill memory.
   std::size_t owed_bytes() const noexcept;

@@ -40,7 +40,7 @@ struct PeerInfo {
   std::string software;            ///< SSH identification, escaped
   std::string cipher;              ///< protects what we send, "aes128-gcm@openssh.com"; empty in process
   std::string cipher_by;           ///< who computes it here, "ipsec-mb 1.3.0" or "OpenSSL 3.0.17"
-  bool native = true;              ///< speaks Streamkit; false: stock SSH software
+  bool native = true;              ///< speaks Streamkit (or its ancestor: the endpoint says so); false: stock SSH software
   bool outgoing = false;           ///< we connected
   Duration round_trip{};           ///< last measured; 0: not yet
 };
@@ -49,7 +49,7 @@ struct ChannelInfo {
   std::string service;
   Headers headers;
   std::shared_ptr<const PeerInfo> remote;  ///< as it was when the channel was opened; never null in a channel's info
-  std::string_view type;           ///< SSH channel type, "channel@streamkit"; static text
+  std::string_view type;           ///< SSH channel type, "channel@streamkit" or "@duplex", say; static text
   bool framed = false;
   Duration deadline{};             ///< the opener's wish; 0: none
 };
@@ -201,7 +201,9 @@ class Incoming {
   ~Incoming();
 
   const ChannelInfo& info() const noexcept;
-  /// Confirms with response headers. An error means that the other side has gone meanwhile.
+  /// Confirms with response headers. An error means that the other side has gone meanwhile, or is
+  /// refused because these headers cannot be sent: they are over 64 KiB, or there are any and its link
+  /// speaks an older wire.
   Result<Channel> accept(const Headers& response = {});
   /// The opener's open fails with Errc::refused (permission_denied), no_such_service (not_found), limit
   /// (resource_exhausted) or unavailable (everything else), and this text.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <streamkit/base/result.hpp>
+#include <streamkit/channel/metadata.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -22,7 +23,7 @@ inline constexpr std::size_t kMaxUserName = 255;
 /// SSH servers on the way to an endpoint.
 inline constexpr std::size_t kMaxBastions = 8;
 
-/// tcp://[USER@]HOST:PORT[?via=BASTIONS]   unix:///PATH[?via=BASTIONS]   inproc://NAME   mux:///PATH
+/// tcp://[USER@]HOST:PORT[?OPTIONS]   unix:///PATH[?OPTIONS]   inproc://NAME   mux:///PATH
 ///
 /// HOST is a name, an IPv4 address, an IPv6 address in brackets, or `*` for every interface (host() is
 /// then empty). PORT is 0..65535 and always there; binding to 0 chooses one. PATH is absolute. NAME is
@@ -33,6 +34,9 @@ inline constexpr std::size_t kMaxBastions = 8;
 /// channel to the next one, and the last one to HOST:PORT or PATH. Each is a link of its own, with its own host
 /// key; what runs inside is sealed end to end. The PATH of mux is the control socket of an `ssh -M -S PATH` that
 /// has connected to the other side: who is there, that ssh has judged, and whoever may open the socket is believed.
+///
+/// OPTIONS are via=BASTIONS and wire=duplex, at most once each, with & between. With wire=duplex, links of this
+/// endpoint speak the wire of go-streamkit (PROTOCOL.md section 9) and nothing else.
 class Endpoint {
  public:
   enum class Kind { tcp, unix_path, inproc, mux };
@@ -52,11 +56,13 @@ class Endpoint {
   const std::string& user() const noexcept { return user_; }  ///< tcp; empty: none was given
   /// The last SSH server on the way, which has those before it as its own way; nothing: the way is direct.
   std::optional<Endpoint> via() const;
+  channel::Wire wire() const noexcept { return wire_; }
   friend bool operator==(const Endpoint& a, const Endpoint& b) noexcept { return a.text_ == b.text_; }
 
  private:
   std::string text_, host_, user_, via_, problem_;
   Kind kind_ = Kind::tcp;
+  channel::Wire wire_ = channel::Wire::streamkit;
   std::uint16_t port_ = 0;
 };
 

@@ -114,6 +114,7 @@ struct PeerLimits {
   std::size_t kex_rate_per_source = 10;
   std::size_t kex_burst_per_source = 100;
   Duration connect_timeout = std::chrono::seconds(10); ///< each attempt's TCP connect
+  Duration greeting_timeout = std::chrono::seconds(5); ///< with ?wire=duplex: for the greeting and its answer
 };
 
 /// Asked for every channel that the other side opens.

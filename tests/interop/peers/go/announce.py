@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Makes what `go build -overlay` needs so that the installed golang.org/x/crypto/ssh can announce
-peer@streamkit: it has no way to send an entry of EXT_INFO of one's own, and gets a variable for them.
+peer@streamkit, and attach channels to channels: it has no way to send an entry of EXT_INFO of one's own
+or to say a channel's number, and gets a variable and a function for them.
 
 usage: announce.py SOURCE_OF_THE_PACKAGE FOLDER_TO_WRITE_TO
 
@@ -15,6 +16,9 @@ ANNOUNCED = pathlib.Path(__file__).with_name("announce.go.txt")  # in the place 
 DECLARED = """
 // Announced has names and values that go into EXT_INFO.
 var Announced []string
+
+// RemoteID is the number that the other side has given a channel.
+func RemoteID(c Channel) uint32 { return c.(*channel).remoteId }
 """
 BEGIN = '\tif !isClient && firstKeyExchange && contains(clientInit.KexAlgos, "ext-info-c") {\n'
 END = "\n\t}\n"

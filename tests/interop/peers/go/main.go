@@ -10,7 +10,7 @@
 //	       [--authority 'TYPE BASE64'] [--password WORD] [--interactive ANSWER]
 //
 // A server listens on a free port of 127.0.0.1 and says "listening PORT" on standard error.
-// This one also speaks PROTOCOL.md's own channels: native.go.
+// This one also speaks PROTOCOL.md's own channels, native.go, and those of go-streamkit, duplex.go.
 package main
 
 import (
@@ -35,7 +35,7 @@ type arguments struct {
 	user, key, password, hostKey, exec    string
 	subsystem, direct, local, remote, typ string
 	authorized, native, certificate       string
-	interactive, authority                string
+	interactive, authority, duplex        string
 	shell, agent                          bool
 	rekey                                 uint64
 	env                                   words
@@ -62,6 +62,7 @@ func parse(args []string) (a arguments) {
 	f.StringVar(&a.typ, "type", "", "")
 	f.StringVar(&a.authorized, "authorized", "", "")
 	f.StringVar(&a.native, "native", "", "")
+	f.StringVar(&a.duplex, "duplex", "", "")
 	f.Uint64Var(&a.rekey, "rekey", 0, "")
 	f.Var(&a.env, "env", "")
 	f.Parse(args)
@@ -120,6 +121,10 @@ func client(a arguments) {
 	config.Auth = []ssh.AuthMethod{login(a)}
 	if a.native != "" {
 		nativeClient(a, config)
+		return
+	}
+	if a.duplex != "" {
+		duplexClient(a, config)
 		return
 	}
 	connection, err := ssh.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", a.port), config)
@@ -289,6 +294,10 @@ func server(a arguments) {
 			}
 			if a.native != "" {
 				nativeServe(connection, channels, requests)
+				return
+			}
+			if a.duplex != "" {
+				duplexServe(a, connection, channels, requests)
 				return
 			}
 			go ssh.DiscardRequests(requests)
