@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 
 namespace streamkit {
 namespace {
@@ -249,7 +250,7 @@ std::optional<Endpoint> Endpoint::via() const {
   if (via_.empty()) return {};
   const auto comma = via_.rfind(',');
   if (comma == std::string::npos) return Endpoint("tcp://" + via_);
-  return Endpoint("tcp://" + via_.substr(comma + 1) + std::string(kVia) + via_.substr(0, comma));
+  return Endpoint("tcp://" + via_.substr(comma + 1) + "?via=" + via_.substr(0, comma));
 }
 
 }  // namespace streamkit
