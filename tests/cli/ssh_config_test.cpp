@@ -96,7 +96,9 @@ TEST_F(SshConfigTest, c23_ssh_is_asked_without_a_shell_and_not_about_options) {
   for (const char* const name :
        {"-oProxyCommand=x", "me@-oProxyCommand=x", "-oProxyCommand=x@h", "h:-x"})
     expect_end({"--ssh-config", std::string("--relay=") + name}, 2, "could be an option");
+  expect_end({"--ssh-config", "--relay", std::string(1025, 'h')}, 2, "can be asked about");
   EXPECT_FALSE(std::filesystem::exists(folder_ / "asked"));
+  expect_end({"--ssh-config", "--relay", std::string(1024, 'h')}, 3, "127.0.0.1:1");
 }
 
 TEST_F(SshConfigTest, c23_what_ssh_says_is_not_believed_further_than_endpoints_go) {
