@@ -66,11 +66,11 @@ TEST_F(SshConfigTest, the_configuration_says_where_the_relay_is_and_by_which_way
 
 TEST_F(SshConfigTest, the_configuration_says_which_key_and_known_hosts) {
   if (Process({"ssh", "-V"}).wait() != 0) GTEST_SKIP() << "there is no ssh here";
-  const auto relay = start_relay({"--authorized-keys", folder_ / "authorized_keys"});
   const std::string key = folder_ / "my key", known = folder_ / "my_known_hosts";
   const auto made = start({"--key", key, "--relay", "127.0.0.1:1"});
   ASSERT_EQ(made->wait(), 3);
   std::filesystem::copy_file(key + ".pub", folder_ / "authorized_keys");
+  const auto relay = start_relay({"--authorized-keys", folder_ / "authorized_keys"});
   configure_ssh("Host work\n  HostName 127.0.0.1\n  Port " + std::to_string(port_of(relay_at_)) +
                 "\n  IdentityFile \"" + key + "\"\n  UserKnownHostsFile " + known + "\n");
   const auto program = start({"--ssh-config", "--relay", "work"});
