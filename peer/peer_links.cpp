@@ -176,6 +176,7 @@ Result<std::shared_ptr<Connection>> Peer::Impl::make_link(ConnectionOwner& owner
                                                           std::unique_ptr<io::Stream> stream) {
   const bool is_bastion = &owner != static_cast<ConnectionOwner*>(this);
   Connection::Settings settings = settings_for(to.text(), stream->remote_address().text(), true);
+  if (!to.user().empty()) settings.hello.peer_name = to.user();
   settings.is_shared = to.kind() == Endpoint::Kind::mux;
   if (settings.is_shared) settings.heartbeat = Duration::zero();  // the ssh asks whether its server is there
   const auto connection = Connection::make(context, &owner, std::move(settings));
@@ -246,8 +247,6 @@ Connection::Settings Peer::Impl::settings_for(const std::string& endpoint, const
   s.address = address;
   s.outgoing = outgoing;
   s.hello.peer_name = options.name;
-  if (outgoing)
-    if (const Endpoint at(endpoint); !at.user().empty()) s.hello.peer_name = at.user();
   s.hello.instance_id = instance_id;
   s.hello.app = options.app;
   s.hello.max_frame = static_cast<std::uint32_t>(std::min<std::size_t>(options.limits.max_frame, 0xffffffff));

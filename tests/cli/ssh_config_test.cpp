@@ -66,11 +66,11 @@ TEST_F(SshConfigTest, the_configuration_says_where_the_relay_is_and_by_which_way
 
 TEST_F(SshConfigTest, the_configuration_says_which_key_and_known_hosts) {
   if (Process({"ssh", "-V"}).wait() != 0) GTEST_SKIP() << "there is no ssh here";
-  const auto relay = start_relay({"--authorized-keys", folder_ / "authorized_keys"});
   const std::string key = folder_ / "my key", known = folder_ / "my_known_hosts";
   const auto made = start({"--key", key, "--relay", "127.0.0.1:1"});
   ASSERT_EQ(made->wait(), 3);
   std::filesystem::copy_file(key + ".pub", folder_ / "authorized_keys");
+  const auto relay = start_relay({"--authorized-keys", folder_ / "authorized_keys"});
   configure_ssh("Host work\n  HostName 127.0.0.1\n  Port " + std::to_string(port_of(relay_at_)) +
                 "\n  IdentityFile \"" + key + "\"\n  UserKnownHostsFile " + known + "\n");
   const auto program = start({"--ssh-config", "--relay", "work"});
@@ -96,7 +96,9 @@ TEST_F(SshConfigTest, c23_ssh_is_asked_without_a_shell_and_not_about_options) {
   for (const char* const name :
        {"-oProxyCommand=x", "me@-oProxyCommand=x", "-oProxyCommand=x@h", "h:-x"})
     expect_end({"--ssh-config", std::string("--relay=") + name}, 2, "could be an option");
+  expect_end({"--ssh-config", "--relay", std::string(1025, 'h')}, 2, "can be asked about");
   EXPECT_FALSE(std::filesystem::exists(folder_ / "asked"));
+  expect_end({"--ssh-config", "--relay", std::string(1024, 'h')}, 3, "127.0.0.1:1");
 }
 
 TEST_F(SshConfigTest, c23_what_ssh_says_is_not_believed_further_than_endpoints_go) {

@@ -145,6 +145,28 @@ TEST(Bastions, are_left_when_the_link_through_them_ends) {
   EXPECT_TRUE(why->is(Errc::disconnected)) << why->message();
 }
 
+TEST(Bastions, that_do_not_answer_our_end_are_left_all_the_same) {
+  Journey j([](PeerOptions& o) { o.heartbeat = 1h; });
+  std::atomic<bool> is_deaf{false};
+  PlainServer between([&](PlainSocket client) {
+    PlainSocket gate = PlainSocket::connect(
+        static_cast<std::uint16_t>(std::stoi(j.gate.host().substr(j.gate.host().find(':') + 1))));
+    std::thread back([&] {
+      for (std::string part = gate.receive(); !part.empty(); part = gate.receive())
+        if (!is_deaf) client.send(part);
+    });
+    for (std::string part = client.receive(); !part.empty(); part = client.receive())
+      gate.send(part);
+    gate.shutdown_write();
+    back.join();
+  });
+  const Endpoint endpoint = j.by("127.0.0.1:" + std::to_string(between.port()));
+  SK_ASSERT_OK(j.client->connect(endpoint, kPatience));
+  is_deaf = true;
+  SK_ASSERT_OK(j.client->disconnect(endpoint));
+  EXPECT_TRUE(j.gate.left());
+}
+
 TEST(Bastions, are_left_when_the_other_side_ends_the_link) {
   Journey j;
   SK_ASSERT_OK(j.client->connect(j.by_gate(), kPatience));

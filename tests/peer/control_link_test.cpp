@@ -95,6 +95,14 @@ TEST(ControlLink, says_why_it_was_refused) {
   EXPECT_TRUE(failure_of(kGreeting + message({0x80000003, 0}, "no")).is(Errc::refused));
 }
 
+TEST(ControlLink, waits_for_an_answer_for_10_seconds) {
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_TRUE(failure_of(kGreeting).is(Errc::timeout));
+  const auto took = std::chrono::steady_clock::now() - begin;
+  EXPECT_GE(took, 9s);
+  EXPECT_LT(took, 30s);
+}
+
 TEST(ControlLink, gives_up_on_another_version) {
   const Error error = failure_of(message({1, 5}));
   EXPECT_TRUE(error.is(Errc::version_mismatch));
