@@ -1,11 +1,9 @@
 // Options of authorized_keys held against OpenSSH's: what its `sshd` makes of a line, we make of
 // it, and its `ssh` is permitted the same.
-#include "sshd.hpp"
+#include "other_server.hpp"
 
 namespace streamkit::testing {
 namespace {
-
-using Words = std::vector<std::string>;
 
 /// A server of ours that goes by a file of authorised keys.
 class ByFile {
@@ -31,7 +29,7 @@ class ByFile {
 
 /// sshd and our server, which one key logs in to by the same line.
 struct Both {
-  Sshd sshd;
+  RunningServer sshd{other_server("OpenSsh")};
   std::optional<ByFile> ours;  // a new one for each line: a bad file does not replace a good one
 
   void write(const std::string& options) {

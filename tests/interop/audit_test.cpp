@@ -1,6 +1,6 @@
 // ssh-audit, which logs in to nobody but reads what a server or a client offers, against our Peer
 // and against OpenSSH as it comes: what it objects to in us, it objects to in everybody.
-#include "sshd.hpp"
+#include "other_server.hpp"
 
 #include <set>
 #include <sstream>

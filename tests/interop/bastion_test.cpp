@@ -1,6 +1,6 @@
 // Our peer behind an sshd: a link through it, end to end.
 #include "loopback.hpp"
-#include "sshd.hpp"
+#include "other_server.hpp"
 
 namespace streamkit::testing {
 namespace {
@@ -10,7 +10,7 @@ namespace {
 class Behind {
  public:
   explicit Behind(const std::string& more = {})
-      : sshd_(more),
+      : sshd_(other_server("OpenSsh"), {.more = more}),
         server_({.change =
                      [this](PeerOptions& o) {
                        o.trust.authorized_keys.push_back(sshd_.client().key.public_key());
@@ -23,7 +23,7 @@ class Behind {
                    o.trust.known_host_keys.push_back(sshd_.client().host_key_fingerprint);
                  }}) {}
 
-  Sshd& sshd() { return sshd_; }
+  RunningServer& sshd() { return sshd_; }
   OurServer& server() { return server_; }
   Peer& client() { return client_.peer(); }
   std::string hop() const {
@@ -34,7 +34,7 @@ class Behind {
   }
 
  private:
-  Sshd sshd_;
+  RunningServer sshd_;
   OurServer server_;
   OurClient client_;
 };
