@@ -90,9 +90,8 @@ Result<void> Multiplexer::Impl::reset(ChannelId id, Code code, std::string_view 
   if (c->standing == Standing::incoming) {
     return Error(Errc::usage, "a channel that was just announced is refused, not reset");
   }
-  if (c->standing == Standing::opening) {  // they cannot be told before they answer
-    c->standing = Standing::abandoned;
-    report_open_failed(*c, OpenFailure::connect_failed, "withdrawn by this side");
+  if (c->standing == Standing::opening) {
+    abandon_open(*c, "withdrawn by this side", false);
     return {};
   }
   drop_unsent(*c);

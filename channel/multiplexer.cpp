@@ -148,8 +148,7 @@ Result<void> Multiplexer::Impl::handle_timeout(TimePoint now) {
     Channel& c = *find(timers.begin()->second);
     disarm(c);
     if (c.standing == Standing::opening) {
-      c.standing = Standing::abandoned;
-      report_open_failed(c, OpenFailure::connect_failed, "no answer came in time", true);
+      abandon_open(c, "no answer came in time", true);
     } else if (c.has_sent_close() && !c.reported) {
       Ending& ending = c.its_ending();
       if (!ending.error) ending.error = Error(Errc::timeout, "the other side did not answer CLOSE");

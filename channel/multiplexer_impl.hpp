@@ -66,6 +66,7 @@ struct Multiplexer::Impl {
   Result<void> decline(std::uint32_t sender, OpenFailure reason, std::string_view description);
   Result<void> handle_confirmation(Channel& c, wire::Reader in);
   Result<void> handle_failure(Channel& c, wire::Reader in);
+  void abandon_open(Channel& c, std::string_view description, bool timed_out);
   Result<void> fail_open(Channel& c, std::string_view description);
   void report_open_failed(Channel& c, OpenFailure reason, std::string_view description,
                           bool timed_out = false);

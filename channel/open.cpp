@@ -70,6 +70,14 @@ void Multiplexer::Impl::report_open_failed(Channel& c, OpenFailure reason,
                   timed_out});
 }
 
+/// Of no more interest to the application. They cannot be told before they answer, and an open that
+/// has not left yet never does.
+void Multiplexer::Impl::abandon_open(Channel& c, std::string_view description, bool timed_out) {
+  const bool is_queued = !c.out.empty() && c.out.front().kind == SendQueue::Kind::control;
+  c.standing = is_queued ? Standing::finished : Standing::abandoned;
+  report_open_failed(c, OpenFailure::connect_failed, description, timed_out);
+}
+
 /// They confirmed, but in a way that we cannot work with: the channel ends before it began.
 Result<void> Multiplexer::Impl::fail_open(Channel& c, std::string_view description) {
   if (!c.reported) report_open_failed(c, OpenFailure::connect_failed, description);
