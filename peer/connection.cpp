@@ -74,7 +74,6 @@ void Connection::start(std::unique_ptr<Link> link) {
   if (settings_.skips_hello) {
     go_up();
   } else if (settings_.is_inproc) {
-    phase_ = Phase::hello;
     send_hello();
   }
   kick();
@@ -525,7 +524,6 @@ void Connection::link_authenticated(const std::string& user, const Credential& s
   if (settings_.wire == channel::Wire::duplex) {
     greet();
   } else if (native_) {
-    phase_ = Phase::hello;
     send_hello();
   } else {
     go_up();
@@ -533,6 +531,8 @@ void Connection::link_authenticated(const std::string& user, const Credential& s
 }
 
 void Connection::send_hello() {
+  phase_ = Phase::hello;
+  hello_until_ = after(io::now(), settings_.hello_timeout);
   const Result<std::uint64_t> token = mux_.global_request(channel::kHelloRequest, true, settings_.hello.encode());
   if (!token) return fail(token.error());
   hello_token_ = *token;
@@ -672,7 +672,7 @@ void Connection::arm_timer() {
     const TimePoint quiet_since = ping_token_ != 0 ? std::max(ping_sent_, link_->last_input()) : link_->last_input();
     next = std::min(next, after(quiet_since, settings_.heartbeat));
   }
-  if (greeting_) next = std::min(next, greeting_->deadline);
+  if (phase_ == Phase::hello) next = std::min(next, hello_until_);
   if (next >= armed_) return;  // the timer looks again when it rings
   armed_ = next;
   timer_.start(next, [this] { on_timer(); });
@@ -687,7 +687,7 @@ void Connection::on_timer() {
   if (!is_down() && mux_.next_timeout().value_or(kNever) <= now) {
     if (const Result<void> r = mux_.handle_timeout(now); !r) fail(r.error());
   }
-  if (!is_down() && greeting_ && greeting_->deadline <= now) greeting_is_late();
+  if (phase_ == Phase::hello && hello_until_ <= now) hello_is_late();
   if (is_up()) keep_alive(now);
   link_active();
 }

@@ -78,6 +78,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
     std::size_t max_frame = channel::kDefaultMaxFrame;
     std::size_t accept_backlog = 1024;
     Duration heartbeat = std::chrono::seconds(15);
+    Duration hello_timeout = std::chrono::seconds(30);
     Duration greeting_timeout = std::chrono::seconds(5);
   };
 
@@ -178,7 +179,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   void handle_greeting(const channel::GlobalRequest& e);
   void greeting_answered(bool ok);
   Result<void> judge_name(const std::string& name);
-  void greeting_is_late();
+  void hello_is_late();
   void take_early_opens();
   void go_up();
   void keep_alive(TimePoint now);
@@ -246,10 +247,10 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   bool hello_heard_ = false, was_up_ = false;
   std::uint32_t max_frame_remote_ = 0xffffffff;
   std::uint64_t hello_token_ = 0, ping_token_ = 0;
+  TimePoint hello_until_{};
   // On the ancestor's wire, until the link is up. Its client opens channels while its answer to the
   // greeting is still on the way; they wait for that, as many as may wait for an answer anyway.
   struct Greeting {
-    TimePoint deadline;
     std::vector<channel::Opening> early;
   };
   std::unique_ptr<Greeting> greeting_;

@@ -1,4 +1,4 @@
-// How a link begins on the ancestor's wire (PROTOCOL.md section 8): the server says its name, the
+// How a link begins on the ancestor's wire (PROTOCOL.md section 9): the server says its name, the
 // client that it heard, and both have a few seconds for it. Who may be who is decided as ever: the
 // server's client is its user name and key, and a server's name is judged with its host key.
 #include "connection.hpp"
@@ -10,8 +10,8 @@ namespace streamkit {
 
 void Connection::greet() {
   phase_ = Phase::hello;
-  greeting_ =
-      std::make_unique<Greeting>(Greeting{after(io::now(), settings_.greeting_timeout), {}});
+  hello_until_ = after(io::now(), settings_.greeting_timeout);
+  greeting_ = std::make_unique<Greeting>();
   if (settings_.outgoing) return;  // the server speaks first
   const Bytes name = channel::duplex::encode_greeting(settings_.hello.peer_name);
   const Result<std::uint64_t> token =
@@ -53,7 +53,9 @@ Result<void> Connection::judge_name(const std::string& name) {
   return owner_ ? owner_->judge_hello(*this, hello) : Result<void>(Errc::shutting_down);
 }
 
-void Connection::greeting_is_late() {
+void Connection::hello_is_late() {
+  if (!greeting_)
+    return fail(Error(Errc::timeout, "the other side did not say hello, or answer ours, in time"));
   fail(Error(Errc::timeout,
              std::string(settings_.outgoing ? "no greeting came from the other side"
                                             : "our greeting was not answered") +

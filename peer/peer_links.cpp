@@ -89,7 +89,7 @@ Result<void> Peer::Impl::unbind(const Endpoint& endpoint) {
 void Peer::Impl::came_in(const std::string& endpoint, std::unique_ptr<io::Stream> stream) {
   if (is_shut) return;
   const io::Address remote = stream->remote_address();
-  const std::string source = remote.kind == io::Address::Kind::tcp ? remote.host : std::string();
+  const std::string source = remote.kind == io::Address::Kind::tcp ? io::source_of(remote.host) : std::string();
   const PeerLimits& limits = options.limits;
   const Result<void> room = connections.size() < limits.max_links
                                 ? admission.check(source, limits, io::now())
@@ -254,6 +254,7 @@ Connection::Settings Peer::Impl::settings_for(const std::string& endpoint, const
   s.max_frame = options.limits.max_frame;
   s.accept_backlog = options.accept_backlog;
   s.heartbeat = options.heartbeat;
+  s.hello_timeout = options.limits.hello_timeout;
   s.greeting_timeout = options.limits.greeting_timeout;
   return s;
 }

@@ -2,6 +2,7 @@
 #include "socket.hpp"
 
 #include <algorithm>
+#include <array>
 #include <arpa/inet.h>
 #include <charconv>
 #include <cstring>
@@ -59,7 +60,7 @@ std::optional<in6_addr> numeric_bytes(const std::string& text) {
   return v6;
 }
 
-constexpr unsigned kAddressBits = 128, kIpv4Bits = 32;
+constexpr unsigned kAddressBits = 128, kIpv4Bits = 32, kSourceBits = 64;
 
 struct Network {
   in6_addr address{};
@@ -108,6 +109,17 @@ Result<bool> is_in_networks(const std::string& host, std::string_view networks) 
     if (comma == std::string_view::npos) return found;
     networks.remove_prefix(comma + 1);
   }
+}
+
+std::string source_of(const std::string& host) {
+  std::optional<in6_addr> address = numeric_bytes(host);
+  if (!address) return host;
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  if (IN6_IS_ADDR_V4MAPPED(&*address))
+    return ::inet_ntop(AF_INET, &address->s6_addr[12], text.data(), text.size());
+  std::fill_n(&address->s6_addr[kSourceBits / 8], (kAddressBits - kSourceBits) / 8, 0);
+  return fmt::format("{}/{}", ::inet_ntop(AF_INET6, &*address, text.data(), text.size()),
+                     kSourceBits);
 }
 
 // --- Address ---

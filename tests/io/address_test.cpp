@@ -52,6 +52,16 @@ TEST(Networks, that_are_malformed_spoil_the_whole_list) {
     EXPECT_FALSE(is_in_networks("10.0.0.1", networks)) << networks;
 }
 
+TEST(Sources, are_ipv4_addresses_and_ipv6_networks) {
+  EXPECT_EQ(source_of("192.0.2.1"), "192.0.2.1");
+  EXPECT_EQ(source_of("::ffff:192.0.2.1"), "192.0.2.1");
+  EXPECT_EQ(source_of("2001:db8:0:7::1"), "2001:db8:0:7::/64");
+  EXPECT_EQ(source_of("2001:db8:0:7:ffff:ffff:ffff:ffff"), "2001:db8:0:7::/64");
+  EXPECT_NE(source_of("2001:db8:0:8::1"), source_of("2001:db8:0:7::1"));
+  EXPECT_EQ(source_of("::1"), "::/64");
+  EXPECT_EQ(source_of("/run/x"), "/run/x");
+}
+
 TEST(Clock, of_the_wall_counts_from_1970) {
   EXPECT_GT(unix_seconds(), 1'700'000'000u);
   EXPECT_LT(unix_seconds(), 10'000'000'000u);

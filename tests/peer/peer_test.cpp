@@ -1,5 +1,6 @@
 // Peers: who may come in, under which name, what happens when links come and go.
 #include "support/peer_pair.hpp"
+#include "support/stock_client.hpp"
 
 #include <streamkit/io/file.hpp>
 
@@ -666,6 +667,22 @@ TEST(Opens, a_handler_takes_its_services_and_answers_with_headers_or_a_refusal) 
   EXPECT_TRUE(!no && no.error().is(Errc::no_such_service)) << no.error().message();
   const Result<Channel> silent = client.open("s", "silent", {}, kPatience);
   EXPECT_FALSE(silent);
+}
+
+TEST(Links, one_that_never_says_hello_is_turned_away_in_time) {
+  World w;
+  w.server.limits.hello_timeout = 50ms;
+  Peer server = Peer::make(w.server).value();
+  Awaited<Error> away;
+  PeerEvents events;
+  events.turned_away = [away](const std::string&, const Error& why) { away.put(why); };
+  server.events(std::move(events));
+  const Endpoint endpoint = server.bind("tcp://127.0.0.1:0").value();
+  const StockClient silent(endpoint.port(), w.client_key, "c", {{"peer@streamkit", "1"}});
+  const std::optional<Error> why = away.next();
+  ASSERT_TRUE(why);
+  EXPECT_TRUE(why->is(Errc::timeout)) << why->message();
+  EXPECT_NE(why->message().find("hello"), std::string::npos) << why->message();
 }
 
 TEST(Opens, the_accept_backlog_is_bounded) {

@@ -16,8 +16,11 @@ namespace streamkit::testing {
 
 class StockClient {
  public:
-  StockClient(std::uint16_t port, const crypto::PrivateKey& key, std::string user = "stock")
-      : socket_(PlainSocket::connect(port)), transport_(make(key, std::move(user))) {
+  /// `extensions`: what it announces in EXT_INFO.
+  StockClient(std::uint16_t port, const crypto::PrivateKey& key, std::string user = "stock",
+              std::vector<std::pair<std::string, std::string>> extensions = {})
+      : socket_(PlainSocket::connect(port)),
+        transport_(make(key, std::move(user), std::move(extensions))) {
     while (!transport_.is_authenticated() && step()) {
     }
   }
@@ -75,8 +78,10 @@ class StockClient {
   }
 
  private:
-  ssh::Transport make(const crypto::PrivateKey& key, std::string user) {
+  ssh::Transport make(const crypto::PrivateKey& key, std::string user,
+                      std::vector<std::pair<std::string, std::string>> extensions) {
     ssh::Config config;
+    config.extensions = std::move(extensions);
     config.random = &random_;
     config.user = std::move(user);
     config.identities = {ssh::Identity(key)};

@@ -1,5 +1,5 @@
 // What go-streamkit, our ancestor, puts into the standard messages: the greeting, the extra data of
-// its `@duplex` channels, its trailers. PROTOCOL.md section 8 is the contract for each byte. It is
+// its `@duplex` channels, its trailers. PROTOCOL.md section 9 is the contract for each byte. It is
 // spoken on links whose Wire says so, and nowhere else.
 #pragma once
 

@@ -33,6 +33,9 @@ struct Address {
 /// Errc::usage if anything in the list is not a network (bits beyond its length are zero); false
 /// for a `host` that is no address.
 Result<bool> is_in_networks(const std::string& host, std::string_view networks);
+/// Who counts as one source of connections: an IPv4 address as it is, and of an IPv6 address its network of 64
+/// bits, "2001:db8::/64", which is the least that one subscriber has. Anything else as it is.
+std::string source_of(const std::string& host);
 
 /// Ordered bytes both ways, non-blocking. Destroying it closes it.
 class Stream {

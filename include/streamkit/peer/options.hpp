@@ -104,7 +104,7 @@ struct PeerLimits {
   std::size_t max_frame = channel::kDefaultMaxFrame;   ///< bytes, sent and received
   std::size_t max_links = 10000;                       ///< more are turned away
   std::size_t max_half_open = 100;                     ///< incoming, not yet authenticated
-  std::size_t max_half_open_per_source = 10;           ///< of those, from one address
+  std::size_t max_half_open_per_source = 10;           ///< of those, from one address, or of IPv6 from one network of 64 bits
   /// From so many half-open connections on, newcomers are turned away by chance: early_drop_percent of them, growing
   /// to all at max_half_open. From max_half_open up: never.
   std::size_t early_drop_start = 50;
@@ -114,6 +114,7 @@ struct PeerLimits {
   std::size_t kex_rate_per_source = 10;
   std::size_t kex_burst_per_source = 100;
   Duration connect_timeout = std::chrono::seconds(10); ///< each attempt's TCP connect
+  Duration hello_timeout = std::chrono::seconds(30);   ///< after authentication: for the other side's hello and its answer to ours
   Duration greeting_timeout = std::chrono::seconds(5); ///< with ?wire=duplex: for the greeting and its answer
 };
 
