@@ -168,14 +168,12 @@ void ChannelState::requested(channel::Request& e) {
       info.headers.add(std::string(name), std::string(value));
     return answer(good);
   }
-  std::string command;
+  // Whatever else is asked for (pty-req, x11-req, auth-agent-req, ...) names no service.
+  std::string service = e.type == "shell" ? "shell" : "";
   if (e.type == "exec" || e.type == "subsystem") {
-    command = std::string(reader.text());
-    if (!reader.end() || command.empty()) return answer(false);
-  } else if (e.type != "shell") {
-    return answer(false);  // pty-req, x11-req, auth-agent-req, ...: not here
+    service = reader.text();
+    if (!reader.end()) return answer(false);
   }
-  std::string service = e.type == "shell" ? "shell" : command;
   if (e.type == "exec") {
     const std::size_t space = service.find(' ');
     if (space != std::string::npos) {
