@@ -308,6 +308,10 @@ void Station::check() const {
     const std::uint64_t left = entry != nullptr ? entry->may_come : 0;
     granted += left + unread;
     unread_in_all += unread;
+    if (entry == nullptr && here.at == At::opening) {  // its window is promised, and has not left yet
+      ++windows;
+      slack += limits_.initial_window;
+    }
     if (entry == nullptr || entry->sent_close) continue;
     ++windows;
     // What was read and not returned yet is less than an eighth of the window, or than half of a
