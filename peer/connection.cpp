@@ -538,6 +538,11 @@ void Connection::send_hello() {
   hello_token_ = *token;
 }
 
+void Connection::hello_is_late() {
+  if (greeting_) return greeting_is_late();
+  fail(Error(Errc::timeout, "the other side did not say hello, or answer ours, in time"));
+}
+
 Result<void> Connection::check_hello(const channel::Hello& hello) const {
   if (hello.version != channel::kProtocolVersion)
     return Error(Errc::version_mismatch, "the other side speaks version " + std::to_string(hello.version) +

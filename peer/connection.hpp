@@ -174,12 +174,13 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   void accept_hello(const channel::Hello& hello);
   Result<void> check_hello(const channel::Hello& hello) const;
   void send_hello();
+  void hello_is_late();
   // ---- greeting.cpp
   void greet();
   void handle_greeting(const channel::GlobalRequest& e);
   void greeting_answered(bool ok);
   Result<void> judge_name(const std::string& name);
-  void hello_is_late();
+  void greeting_is_late();
   void take_early_opens();
   void go_up();
   void keep_alive(TimePoint now);

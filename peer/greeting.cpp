@@ -53,9 +53,7 @@ Result<void> Connection::judge_name(const std::string& name) {
   return owner_ ? owner_->judge_hello(*this, hello) : Result<void>(Errc::shutting_down);
 }
 
-void Connection::hello_is_late() {
-  if (!greeting_)
-    return fail(Error(Errc::timeout, "the other side did not say hello, or answer ours, in time"));
+void Connection::greeting_is_late() {
   fail(Error(Errc::timeout,
              std::string(settings_.outgoing ? "no greeting came from the other side"
                                             : "our greeting was not answered") +
