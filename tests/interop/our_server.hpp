@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <future>
 
@@ -62,10 +63,12 @@ class Log {
   std::string text_;
 };
 
-/// How many key exchanges are the least that a transfer of `size` bytes each way must have had:
-/// data goes on until both sides have said that they want one.
+/// How many key exchanges are the least that a transfer of `size` bytes each way must have had,
+/// where keys change after kRekeyBytes or more often: data goes on until both sides have said that
+/// they want one, and a megabyte may all be on its way by then. One later exchange there is for
+/// certain: our side holds back what it answers until it is over.
 constexpr std::uint64_t exchanges_for(std::uint64_t size) {
-  return 1 + size / (4 * kRekeyBytes);
+  return 1 + std::max<std::uint64_t>(1, size / (4 * kRekeyBytes));
 }
 
 /// Makes a peer serve `echo` and what else OurServer has.
