@@ -121,7 +121,8 @@ void Connection::drive() {
   int rounds = 0, batches = 0;
   do {
     again_ = false;
-    if (!is_down()) link_->pump();
+    driven_at_ = io::now();
+    if (!is_down()) link_->pump(driven_at_);
     bool more = handle_events();
     if (completions_follow_ && !ready_.empty()) {
       driving_ = false;
@@ -129,7 +130,6 @@ void Connection::drive() {
       return;
     }
     if (!is_down()) {
-      driven_at_ = io::now();
       link_->set_send_batch(mux_.is_shared() ? kSharedBatch : kBatch);
       if (const Result<void> r = mux_.port_ready(driven_at_); !r) {
         fail(r.error());
@@ -633,9 +633,9 @@ void Connection::handle(channel::GlobalRequest& e) {
 
 // ---------------------------------------------------------------- the end, and time
 
-Result<void> Connection::link_payload(ByteView payload, const Keeper& keeper) {
+Result<void> Connection::link_payload(ByteView payload, const Keeper& keeper, TimePoint now) {
   writes_in_a_row_ = 0;
-  Result<void> handled = mux_.handle_payload(payload, io::now(), keeper);
+  Result<void> handled = mux_.handle_payload(payload, now, keeper);
   // Replies are given while the link still has the question: it counts them, and stops reading when too
   // many are not taken.
   if (handled && mux_.owes_replies()) handle_events();

@@ -144,7 +144,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   Result<void> judge_password(const std::string& user, std::string_view password) override;
   void judge_interactive(const InteractiveTurn& turn, Completion<InteractiveReply> done) override;
   void answer_prompts(const ssh::InfoRequest& asked, Completion<std::vector<SecretBytes>> done) override;
-  Result<void> link_payload(ByteView payload, const Keeper& keeper) override;
+  Result<void> link_payload(ByteView payload, const Keeper& keeper, TimePoint now) override;
   Result<void> link_given(ByteView header, Bytes body, TimePoint now) override;
   void link_native() override { native_ = true; }
   void link_authenticated(const std::string& user, const Credential& shown) override;

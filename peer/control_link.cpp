@@ -66,25 +66,24 @@ void ControlLink::want_input() {
 void ControlLink::read() {
   for (int i = 0; i < kReadsInARow && !is_down_; ++i) {
     const Result<std::size_t> got = stream_->read_some(in_.prepare(kRead));
-    if (!got && got.error().is(Errc::would_block)) break;
     if (!got) {
-      go_down(Error(Errc::connection_lost,
-                    got.error().is(Errc::eof)
-                        ? "the ssh of the control socket has ended the connection"
-                        : "the control socket broke: " + got.error().message()));
-      break;
+      if (!got.error().is(Errc::would_block))
+        go_down(Error(Errc::connection_lost,
+                      got.error().is(Errc::eof)
+                          ? "the ssh of the control socket has ended the connection"
+                          : "the control socket broke: " + got.error().message()));
+      return owner_.link_active();
     }
     in_.commit(*got);
     last_input_ = io::now();
     owner_.link_active();
-    if (*got < kRead || owner_.is_congested()) break;
+    if (*got < kRead || owner_.is_congested()) return;
   }
-  owner_.link_active();
 }
 
-void ControlLink::pump() {
+void ControlLink::pump(TimePoint now) {
   while (!is_down_) {
-    const Result<bool> taken = take_packet();
+    const Result<bool> taken = take_packet(now);
     if (!taken) {
       close(taken.error());
       return owner_.link_down(taken.error());
@@ -95,7 +94,7 @@ void ControlLink::pump() {
 }
 
 // False: there is no whole one yet.
-Result<bool> ControlLink::take_packet() {
+Result<bool> ControlLink::take_packet(TimePoint now) {
   if (in_.size() < 4) return false;
   const std::size_t length = wire::Reader(in_.data()).u32();
   if (length > (phase_ == Phase::open ? kMaxControlPacket : kMaxControlMessage))
@@ -109,7 +108,7 @@ Result<bool> ControlLink::take_packet() {
   } else if (packet.size() < 2 || packet[0] != std::byte(0)) {
     handled = Error(Errc::protocol, "the control socket sent a message that is none");
   } else {
-    handled = owner_.link_payload(packet.subspan(1), {});
+    handled = owner_.link_payload(packet.subspan(1), {}, now);
   }
   if (!handled) return handled.error();
   in_.consume(4 + length);

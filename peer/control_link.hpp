@@ -20,7 +20,7 @@ class ControlLink final : public Link {
   std::size_t sendable_bytes() const noexcept override;
   Result<void> send(ByteView header, ByteView body) override;
   void start() override;
-  void pump() override;
+  void pump(TimePoint now) override;
   bool flush() override;
   bool has_output() const noexcept override {
     return !is_down_ && !waits_writable_ && !out_.empty();
@@ -39,7 +39,7 @@ class ControlLink final : public Link {
 
   void want_input();
   void read();
-  Result<bool> take_packet();
+  Result<bool> take_packet(TimePoint now);
   Result<void> handle_control(ByteView packet);
   void go_down(const Error& error);
 

@@ -141,7 +141,7 @@ void InprocLink::start() {
   End::change(ours_, [](End&) {});
 }
 
-void InprocLink::pump() {
+void InprocLink::pump(TimePoint now) {
   while (!is_down_ && !owner_->is_congested()) {
     std::optional<Error> closed;
     bool wake_writer = false;
@@ -158,7 +158,6 @@ void InprocLink::pump() {
       return owner_->link_down(*closed);
     }
     if (incoming_.empty()) return;
-    const TimePoint now = io::now();
     for (Message& m : incoming_) {
       const ByteView header = ByteView(m.header).first(m.header_size);
       if (const Result<void> r = owner_->link_given(header, std::move(m.body), now); !r) {

@@ -32,7 +32,7 @@ class InprocLink final : public Link {
   Result<void> send(ByteView header, ByteView body) override;
   Result<void> send_owned(ByteView header, Bytes body) override;
   void start() override;
-  void pump() override;
+  void pump(TimePoint now) override;
   bool flush() override;
   bool has_output() const noexcept override { return !outgoing_.empty(); }
   void close(const Error& why) override;

@@ -30,7 +30,7 @@ class LinkOwner {
   virtual void judge_interactive(const InteractiveTurn& turn, Completion<InteractiveReply> done) = 0;
   virtual void answer_prompts(const ssh::InfoRequest& asked, Completion<std::vector<SecretBytes>> done) = 0;
   // ---- news
-  virtual Result<void> link_payload(ByteView payload, const Keeper& keeper) = 0;
+  virtual Result<void> link_payload(ByteView payload, const Keeper& keeper, TimePoint now) = 0;
   /// The same in two parts, the second of which is given away.
   virtual Result<void> link_given(ByteView header, Bytes body, TimePoint now) = 0;
   virtual void link_native() = 0;  ///< the other side announced that it speaks Streamkit
@@ -52,7 +52,7 @@ class Link : public channel::PayloadPort {
   virtual ~Link() = default;
   virtual void start() = 0;
   /// Hands what has arrived to the owner: payloads, questions, news.
-  virtual void pump() = 0;
+  virtual void pump(TimePoint now) = 0;
   /// Sends what is queued as far as the stream takes it. True: everything went.
   virtual bool flush() = 0;
   /// Says why (where the protocol can) and closes. link_down is not called for it.

@@ -54,32 +54,30 @@ void SshLink::read() {
     const MutableByteView room = transport_->prepare();
     const Result<std::size_t> got = stream_->read_some(room);
     if (!got) {
-      if (got.error().is(Errc::would_block)) break;
-      if (got.error().is(Errc::eof)) {
+      if (got.error().is(Errc::eof))
         transport_->handle_eof();
-      } else {
+      else if (!got.error().is(Errc::would_block))
         go_down(Error(Errc::connection_lost, "the connection broke: " + got.error().message()));
-      }
-      break;
+      return owner_.link_active();
     }
     last_input_ = io::now();
-    if (const Result<void> r = transport_->handle_input(*got, last_input_); !r)
-      break;  // Disconnected follows
+    const Result<void> handled = transport_->handle_input(*got, last_input_);
     owner_.link_active();
     // A read that did not fill the room took all there was.
-    if (*got < room.size() || is_down_ || !transport_->wants_input() || owner_.is_congested()) break;
+    if (!handled || *got < room.size() || is_down_ || !transport_->wants_input() ||
+        owner_.is_congested())
+      return;
   }
-  owner_.link_active();
 }
 
-void SshLink::pump() {
+void SshLink::pump(TimePoint now) {
   for (bool any = true; any && !is_down_;) {
     any = false;
     while (!is_down_) {
-      const std::optional<ByteView> payload = transport_->next_payload(io::now());
+      const std::optional<ByteView> payload = transport_->next_payload(now);
       if (!payload) break;
       any = true;
-      if (const Result<void> r = owner_.link_payload(*payload, transport_->keeper()); !r) {
+      if (const Result<void> r = owner_.link_payload(*payload, transport_->keeper(), now); !r) {
         close(r.error());
         owner_.link_down(r.error());
         return;

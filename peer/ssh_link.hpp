@@ -22,7 +22,7 @@ class SshLink final : public Link {
   std::size_t sendable_bytes() const noexcept override { return waits_writable_ ? 0 : transport_->sendable_bytes(); }
   Result<void> send(ByteView header, ByteView body) override;
   void start() override;
-  void pump() override;
+  void pump(TimePoint now) override;
   bool flush() override;
   bool has_output() const noexcept override;
   void close(const Error& why) override;
