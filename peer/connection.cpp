@@ -131,11 +131,10 @@ void Connection::drive() {
     }
     if (!is_down()) {
       link_->set_send_batch(mux_.is_shared() ? kSharedBatch : kBatch);
-      if (const Result<void> r = mux_.port_ready(driven_at_); !r) {
+      if (const Result<void> r = fill_link(more); !r) {
         fail(r.error());
         more = true;
       } else {
-        more = handle_events() || more;
         flushed_ = link_->flush();
         if (flushed_ && mux_.wants_port() && port_.sendable_bytes() > 0) {  // room again: fill it
           if (++batches < kBatchesInARow)
@@ -154,6 +153,17 @@ void Connection::drive() {
   } while (again_);
   driving_ = false;
   arm_timer();
+}
+
+// A write that is lent makes room for the one behind it when it has been sealed, so the next call of
+// the stream takes as many of them as a batch has room for.
+Result<void> Connection::fill_link(bool& any) {
+  do {
+    if (Result<void> r = mux_.port_ready(driven_at_); !r) return r;
+    if (!handle_events()) return {};
+    any = true;
+  } while (!is_down() && mux_.wants_port() && port_.sendable_bytes() > 0);
+  return {};
 }
 
 bool Connection::kick_later(std::size_t written) {

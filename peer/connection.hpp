@@ -159,6 +159,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
 
   Connection(std::shared_ptr<io::Context> context, ConnectionOwner* owner, Settings settings);
   void drive();
+  Result<void> fill_link(bool& any);
   void drain();
   void post_work();
   bool handle_events();
