@@ -47,15 +47,23 @@ ChannelState::Notices& ChannelState::notices() {
 // ---------------------------------------------------------------- reading
 
 std::uint64_t ChannelState::read(Lane l, MutableByteView out, Completion<std::size_t> done) {
-  lane(l).reads.push_back({++last_number_, ReadBytes{out, std::move(done)}});
-  progress_reads(l);
-  return last_number_;
+  return begin_read(l, ReadBytes{out, std::move(done)});
 }
 
 std::uint64_t ChannelState::read_frame(Lane l, Completion<Bytes> done) {
-  lane(l).reads.push_back({++last_number_, ReadFrame{std::move(done)}});
-  progress_reads(l);
-  return last_number_;
+  return begin_read(l, ReadFrame{std::move(done)});
+}
+
+// What has come already is read without a place in the queue.
+template <class What>
+std::uint64_t ChannelState::begin_read(Lane l, What what) {
+  const std::uint64_t number = ++last_number_;
+  if (lane(l).reads.empty() && progress_read(l, what)) {
+    after_reads();
+  } else {
+    lane(l).reads.push_back({number, std::move(what)});
+  }
+  return number;
 }
 
 // What can be read now, as far as it lies together. The multiplexer may drop bytes of the error
@@ -226,6 +234,10 @@ void ChannelState::progress_reads(Lane l) {
   while (!due.empty() && std::visit([&](auto& what) { return progress_read(l, what); }, due.front().what))
     due.pop_front();
   reads.splice(reads.begin(), due);
+  after_reads();
+}
+
+void ChannelState::after_reads() {
   if (closing_) fail_operations(Errc::closed);
   release_if_read();
 }
@@ -294,8 +306,11 @@ std::uint64_t ChannelState::begin_write(Lane l, Write w) {
     return number;
   }
   w.framed = has_header(l, w.framed);
-  lane(l).writes.push_back(std::move(w));
-  progress_writes(l);
+  if (!lane(l).writes.empty() || !finish_write(l, w)) {
+    lane(l).writes.push_back(std::move(w));
+  } else {
+    after_writes();
+  }
   return number;
 }
 
@@ -349,14 +364,17 @@ Result<bool> ChannelState::progress_write(Lane l, Write& w) {
   return false;
 }
 
+// False: it has to wait.
+bool ChannelState::finish_write(Lane l, Write& w) {
+  const Result<bool> done = progress_write(l, w);
+  if (done && !*done) return false;
+  finish(w.done, done ? Result<void>() : Result<void>(done.error()));
+  return true;
+}
+
 void ChannelState::progress_writes(Lane l) {
   std::list<Write>& writes = lane(l).writes;
-  while (!writes.empty()) {
-    const Result<bool> done = progress_write(l, writes.front());
-    if (done && !*done) return;
-    finish(writes.front().done, done ? Result<void>() : Result<void>(done.error()));
-    writes.pop_front();
-  }
+  while (!writes.empty() && finish_write(l, writes.front())) writes.pop_front();
   after_writes();
 }
 

@@ -163,11 +163,15 @@ class ChannelState final : public std::enable_shared_from_this<ChannelState> {
   bool should_give(const Bytes& frame) const noexcept;
   std::uint64_t begin_write(Lane l, Write w);
   bool has_header(Lane l, bool framed) const noexcept { return framed && (l == Lane::data || is_native); }
+  template <class What>
+  std::uint64_t begin_read(Lane l, What what);
   void progress_reads(Lane l);
+  void after_reads();
   bool progress_read(Lane l, ReadBytes& r);
   bool progress_read(Lane l, ReadFrame& r);
   void progress_writes(Lane l);
   Result<bool> progress_write(Lane l, Write& w);
+  bool finish_write(Lane l, Write& w);
   void after_writes();
   void give_accepts();
   void fail_operations(const Error& error);

@@ -228,7 +228,7 @@ void Connection::kick() {
   });
 }
 
-void Connection::complete(Task task) {
+void Connection::complete(Ready task) {
   ready_.push(std::move(task));
   if (!driving_ && !draining_ && !drain_posted_) {
     drain_posted_ = true;
@@ -250,7 +250,7 @@ void Connection::drain() {
       }
       called = 0;
     }
-    Task task = ready_.take();
+    Ready task = ready_.take();
     task();
   }
   draining_ = false;

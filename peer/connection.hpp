@@ -63,6 +63,10 @@ class ConnectionOwner {
 
 class Connection final : public std::enable_shared_from_this<Connection>, public LinkOwner {
  public:
+  /// What is to be called soon. A completion and what it is told have their place in it, without an
+  /// allocation.
+  using Ready = Function<void(), sizeof(Completion<Bytes>) + sizeof(Result<Bytes>) + 8>;
+
   struct Settings {
     std::uint64_t id = 0;
     std::string endpoint;
@@ -105,7 +109,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   void request_forward(ForwardRequest wanted, std::string service, Completion<std::uint32_t> done);
   channel::Multiplexer& mux() noexcept { return mux_; }
   /// Has `task` called on the Context after the current call has returned.
-  void complete(Task task);
+  void complete(Ready task);
   /// After a command of the application: drive, then see that completions are called soon.
   void kick();
   /// The same at the end of this turn of the loop, for what may have company until then.
@@ -236,7 +240,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   std::unique_ptr<Forwards> forwards_;
   std::size_t live_channels_ = 0;
   Grant grant_;
-  Fifo<Task> ready_;
+  Fifo<Ready> ready_;
   io::Timer timer_;
   TimePoint armed_ = kNever;
   io::Timer gather_;  // small writes wait for each other

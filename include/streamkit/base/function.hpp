@@ -8,20 +8,22 @@
 
 namespace streamkit {
 
-template <class Signature>
+template <class Signature, std::size_t Inside = 48>
 class Function;
 
-/// Captures of up to 48 bytes live inside it, without an allocation. Calling an empty one is undefined.
-template <class R, class... A>
-class Function<R(A...)> {
+/// Captures of up to `Inside` bytes live inside it, without an allocation. Calling an empty one is
+/// undefined.
+template <class R, class... A, std::size_t Inside>
+class Function<R(A...), Inside> {
  public:
   Function() = default;
   Function(std::nullptr_t) noexcept {}
   template <class F>
-    requires(!std::is_same_v<std::decay_t<F>, Function> && std::is_invocable_r_v<R, std::decay_t<F>&, A...>)
+    requires(!std::is_same_v<std::decay_t<F>, Function> &&
+             std::is_invocable_r_v<R, std::decay_t<F>&, A...>)
   Function(F&& f) {
     using D = std::decay_t<F>;
-    if constexpr (sizeof(D) <= kInside && alignof(D) <= alignof(std::max_align_t) &&
+    if constexpr (sizeof(D) <= Inside && alignof(D) <= alignof(std::max_align_t) &&
                   std::is_nothrow_move_constructible_v<D>) {
       ::new (static_cast<void*>(store_)) D(std::forward<F>(f));
       ops_ = &kInPlace<D>;
@@ -41,7 +43,6 @@ class Function<R(A...)> {
   R operator()(A... a) { return ops_->call(store_, std::forward<A>(a)...); }
 
  private:
-  static constexpr std::size_t kInside = 48;
   struct Ops {
     R (*call)(void*, A&&...);
     void (*move)(void* from, void* to) noexcept;  // and destroy `from`
@@ -70,7 +71,7 @@ class Function<R(A...)> {
   }
 
   const Ops* ops_ = nullptr;
-  alignas(std::max_align_t) std::byte store_[kInside];
+  alignas(std::max_align_t) std::byte store_[Inside];
 };
 
 using Task = Function<void()>;
