@@ -35,6 +35,10 @@ struct Channel {
   bool is_alive() const noexcept {
     return standing == Standing::open || standing == Standing::ended;
   }
+  /// Our CHANNEL_OPEN, or the confirmation of theirs, has not left yet.
+  bool opening_waits() const noexcept {
+    return !out.empty() && out.front().kind == SendQueue::Kind::opening;
+  }
   /// For sure; where nothing of its end is known yet, which is nearly always.
   bool takes_data() const noexcept {
     return is_alive() && !reported && !end_queued && !close_queued && !ending;

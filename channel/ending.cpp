@@ -94,8 +94,13 @@ Result<void> Multiplexer::Impl::reset(ChannelId id, Code code, std::string_view 
     abandon_open(*c, "withdrawn by this side", false);
     return {};
   }
-  drop_unsent(*c);
   c->its_ending().error = Error(Errc::reset, "reset by this side");
+  if (c->opening_waits()) {  // they do not know yet that it was taken
+    const std::uint32_t theirs = c->remote;
+    finish(*c);
+    return decline(theirs, OpenFailure::connect_failed, message.substr(0, kMaxDescription));
+  }
+  drop_unsent(*c);
   if (has_endings(*c)) {
     Bytes payload;
     wire::Writer(payload)
@@ -115,8 +120,10 @@ Result<void> Multiplexer::Impl::stop_sending(ChannelId id, std::uint32_t code) {
     return Error(Errc::usage, "only channel@streamkit can be asked to stop sending");
   }
   if (c.has_ended()) return {};
+  const Bytes request = write_request(c.remote, kStopRequest, false, code_payload(code));
+  if (c.opening_waits()) return send_in_order(c, SendQueue::Kind::control, request);
   // About their direction, so it does not wait behind ours.
-  return port.send(write_request(c.remote, kStopRequest, false, code_payload(code)), {});
+  return port.send(request, {});
 }
 
 Result<void> Multiplexer::Impl::send_close(Channel& c) {

@@ -28,7 +28,7 @@ Result<ChannelId> Multiplexer::Impl::open(std::string_view type, ByteView extra,
   c.priority = priority;
   c.window.open(budget.admit(limits.initial_window), now_, budget);
   const Bytes message = write_open(type, c.id, c.window.left(), limits.max_packet, extra);
-  if (Result<void> sent = send_in_order(c, SendQueue::Kind::control, message); !sent) {
+  if (Result<void> sent = send_in_order(c, SendQueue::Kind::opening, message); !sent) {
     c.window.retire(budget);
     free(c);
     return sent.error();
@@ -73,8 +73,7 @@ void Multiplexer::Impl::report_open_failed(Channel& c, OpenFailure reason,
 /// Of no more interest to the application. They cannot be told before they answer, and an open that
 /// has not left yet never does.
 void Multiplexer::Impl::abandon_open(Channel& c, std::string_view description, bool timed_out) {
-  const bool is_queued = !c.out.empty() && c.out.front().kind == SendQueue::Kind::control;
-  c.standing = is_queued ? Standing::finished : Standing::abandoned;
+  c.standing = c.opening_waits() ? Standing::finished : Standing::abandoned;
   report_open_failed(c, OpenFailure::connect_failed, description, timed_out);
 }
 
@@ -208,7 +207,7 @@ Result<void> Multiplexer::Impl::confirm(ChannelId id, const Headers* headers, By
   c->window.open(budget.admit(limits.initial_window), now_, budget);
   const Bytes message =
       write_confirmation(c->remote, c->id, c->window.left(), limits.max_packet, extra);
-  if (Result<void> sent = port.send(message, {}); !sent) return sent;
+  if (Result<void> sent = send_in_order(*c, SendQueue::Kind::opening, message); !sent) return sent;
   if (c->early > 0) tell_readable(*c, Lane::data);
   return {};
 }

@@ -16,6 +16,7 @@ std::uint32_t& SendQueue::count_of(Kind kind) noexcept {
       return data_;
     case Kind::error:
       return error_;
+    case Kind::opening:
     case Kind::control:
     case Kind::question:
       return control_;

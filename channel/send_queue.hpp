@@ -15,8 +15,9 @@ namespace streamkit::channel {
 /// can be lent or given instead: it is sent from where it is. Owns no memory while it is empty.
 class SendQueue {
  public:
-  /// `question` is a control message that asks for a reply.
-  enum class Kind : std::uint8_t { data, error, control, question, eof, close };
+  /// `opening` is the CHANNEL_OPEN, or the confirmation of theirs; `question` a control message
+  /// that asks for a reply.
+  enum class Kind : std::uint8_t { data, error, opening, control, question, eof, close };
   struct Run {
     Kind kind = Kind::data;
     bool is_lent = false;

@@ -182,6 +182,50 @@ TEST(Open, with_much_first_data_waits_while_the_link_is_full_and_a_short_one_doe
   EXPECT_EQ(pair.a.mux.open_channels(), kOpens + 1) << "the short one is not answered yet";
 }
 
+TEST(Open,
+     is_confirmed_with_long_headers_once_the_link_has_room_and_before_what_was_written_meanwhile) {
+  MultiplexerPair pair;
+  const auto open = [&] {
+    const Result<ChannelId> id = pair.a.mux.open_service({.service = "x"}, {}, pair.now);
+    pair.run();
+    return pair.b.next<Opening>()->id;
+  };
+  Headers headers;
+  headers.add("long", std::string(32 << 10, 'h'));
+  constexpr std::size_t kOpens = 80;  // 2.5 MiB of headers
+  std::vector<ChannelId> confirmed;
+  for (std::size_t i = 0; i < kOpens; ++i) confirmed.push_back(open());
+  const ChannelId short_one = open(), reset = open(), closed = open();
+  pair.b.port.blocked = true;
+  for (const ChannelId id : confirmed) {
+    ASSERT_TRUE(pair.b.mux.confirm(id, headers, pair.now));
+    ASSERT_TRUE(pair.b.mux.write(id, Lane::data, as_bytes("behind it"), pair.now));
+    ASSERT_TRUE(pair.b.mux.stop_sending(id, 7));
+  }
+  ASSERT_TRUE(pair.b.mux.confirm(short_one, {}, pair.now));
+  ASSERT_TRUE(pair.b.mux.confirm(reset, headers, pair.now));
+  ASSERT_TRUE(pair.b.mux.reset(reset, Code::cancelled, "changed its mind", pair.now));
+  ASSERT_TRUE(pair.b.mux.confirm(closed, headers, pair.now));
+  ASSERT_TRUE(pair.b.mux.close(closed, {}, {}, pair.now));
+  pair.run();
+  EXPECT_EQ(pair.a.all<Opened>().size(), 1u) << "the short one";
+  EXPECT_EQ(pair.a.all<OpenFailed>().size(), 1u) << "the one that was taken back: it is a refusal";
+  ASSERT_TRUE(pair.b.has<Closed>());
+  EXPECT_TRUE(pair.b.next<Closed>()->error->is(Errc::reset));
+  pair.b.port.blocked = false;
+  pair.run();
+  const std::vector<Opened> opened = pair.a.all<Opened>();
+  ASSERT_EQ(opened.size(), 1 + kOpens + 1) << "the short one, the others, the one that was closed";
+  EXPECT_EQ(pair.a.all<StopSending>().size(), kOpens);
+  for (std::size_t i = 1; i <= kOpens; ++i) {
+    EXPECT_EQ(opened[i].headers.get_or("long", "").size(), 32u << 10);
+    EXPECT_EQ(as_text(pair.a.mux.peek(opened[i].id, Lane::data)), "behind it");
+  }
+  EXPECT_EQ(opened.back().headers.get_or("long", "").size(), 32u << 10);
+  ASSERT_TRUE(pair.a.has<Closed>());
+  EXPECT_EQ(pair.a.next<Closed>()->id, opened.back().id);
+}
+
 TEST(Open, c9_beyond_max_channels_is_a_limit_here_and_a_refusal_there) {
   Limits wide, narrow;
   narrow.max_channels = 3;
