@@ -137,9 +137,12 @@ void Connection::drive() {
       } else {
         flushed_ = link_->flush();
         if (flushed_ && mux_.wants_port() && port_.sendable_bytes() > 0) {  // room again: fill it
-          if (++batches < kBatchesInARow)
+          // Where channels take turns nothing is sealed before the stream would take it: a message that
+          // comes meanwhile goes first.
+          const bool waits = mux_.is_shared() && link_->await_room();
+          if (!waits && ++batches < kBatchesInARow)
             more = true;
-          else
+          else if (!waits)
             post_work();
         }
       }

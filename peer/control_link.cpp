@@ -156,14 +156,19 @@ bool ControlLink::flush() {
       go_down(Error(Errc::connection_lost, "the control socket broke: " + sent.error().message()));
       return false;
     }
-    if (!std::exchange(waits_writable_, true))
-      stream_->wait_writable([this] {
-        waits_writable_ = false;
-        owner_.link_active();
-      });
+    await_room();
     return false;
   }
   if (!is_down_) want_input();
+  return true;
+}
+
+bool ControlLink::await_room() {
+  if (is_down_ || std::exchange(waits_writable_, true)) return true;
+  stream_->wait_writable([this] {
+    waits_writable_ = false;
+    owner_.link_active();
+  });
   return true;
 }
 

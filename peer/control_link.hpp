@@ -22,6 +22,7 @@ class ControlLink final : public Link {
   void start() override;
   void pump(TimePoint now) override;
   bool flush() override;
+  bool await_room() override;
   bool has_output() const noexcept override {
     return !is_down_ && !waits_writable_ && !out_.empty();
   }

@@ -34,6 +34,7 @@ class InprocLink final : public Link {
   void start() override;
   void pump(TimePoint now) override;
   bool flush() override;
+  bool await_room() override { return false; }
   bool has_output() const noexcept override { return !outgoing_.empty(); }
   void close(const Error& why) override;
   Result<void> handle_timeout() override { return {}; }

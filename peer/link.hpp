@@ -55,6 +55,9 @@ class Link : public channel::PayloadPort {
   virtual void pump(TimePoint now) = 0;
   /// Sends what is queued as far as the stream takes it. True: everything went.
   virtual bool flush() = 0;
+  /// Takes no more data until the stream would take it: then it calls the owner. False: here that
+  /// is not known.
+  virtual bool await_room() = 0;
   /// Says why (where the protocol can) and closes. link_down is not called for it.
   virtual void close(const Error& why) = 0;
   /// Something waits to be flushed and could be.

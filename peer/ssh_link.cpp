@@ -240,16 +240,19 @@ bool SshLink::flush() {
       go_down(Error(Errc::connection_lost, "the connection broke: " + sent.error().message()));
       return false;
     }
-    if (!waits_writable_) {
-      waits_writable_ = true;
-      stream_->wait_writable([this] {
-        waits_writable_ = false;
-        owner_.link_active();
-      });
-    }
+    await_room();
     return false;
   }
   if (!is_down_) want_input();
+  return true;
+}
+
+bool SshLink::await_room() {
+  if (is_down_ || std::exchange(waits_writable_, true)) return true;
+  stream_->wait_writable([this] {
+    waits_writable_ = false;
+    owner_.link_active();
+  });
   return true;
 }
 

@@ -24,6 +24,7 @@ class SshLink final : public Link {
   void start() override;
   void pump(TimePoint now) override;
   bool flush() override;
+  bool await_room() override;
   bool has_output() const noexcept override;
   void close(const Error& why) override;
   Result<void> handle_timeout() override;
