@@ -79,7 +79,7 @@ Outcome measure_beside(const Task& task, Control& other) {
   bool is_due = true;
   TimePoint from = io::now();
   const Stopwatch watch;
-  while (samples.count() < count) {
+  while (samples.count() < count || bulk == 0) {
     pollfd ready{socket.get(), POLLIN | POLLOUT, 0};
     if (::poll(&ready, 1, -1) < 0) fail_errno("poll");
     if ((ready.revents & POLLIN) != 0) {

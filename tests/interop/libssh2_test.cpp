@@ -230,10 +230,10 @@ class Libssh2Cell : public ::testing::TestWithParam<std::string> {
         << client.words("echo");
     EXPECT_EQ(libssh2_echo_problem(client, channel.get(), size), "");
     client.hang_up();
-    EXPECT_GE(server.log().exchanges(), exchanges_for(size));
+    EXPECT_GE(server.log().exchanges(), server.exchanges_for(size));
   }
   static void expect_echo_with(const ssh::Algorithms& algorithms) {
-    OurServer server({.algorithms = algorithms, .rekey_after_bytes = 64 << 10});
+    OurServer server({.algorithms = algorithms, .rekey_after_bytes = kOften});
     expect_echo(server, 1 << 20);
   }
 };
@@ -262,7 +262,7 @@ TEST_P(Libssh2ClientHostKey, verifies_our_host_key_and_every_rekey_with_it) {
   cell("Libssh2", "client", "host key", GetParam());
   OurServer server({.algorithms = only(&ssh::Algorithms::host_keys, GetParam()),
                     .host_key = key_type_of(GetParam()),
-                    .rekey_after_bytes = 64 << 10});
+                    .rekey_after_bytes = kOften});
   expect_echo(server, 1 << 20);
 }
 
@@ -304,7 +304,7 @@ TEST(Libssh2Client, gets_every_byte_back_while_keys_are_exchanged_again_and_agai
   ASSERT_EQ(client.wait_for([&] { return libssh2_channel_exec(channel.get(), "echo"); }), 0);
   EXPECT_EQ(libssh2_echo_problem(client, channel.get(), 1 << 20), "");
   client.hang_up();
-  EXPECT_GE(server.log().exchanges(), exchanges_for(1 << 20));
+  EXPECT_GE(server.log().exchanges(), server.exchanges_for(1 << 20));
 }
 
 TEST(Libssh2Client, is_let_in_by_our_defaults) {

@@ -185,10 +185,10 @@ class LibsshClientCell : public ::testing::TestWithParam<std::string> {
     EXPECT_EQ(ssh_channel_get_exit_status(channel.get()), 0);
     channel.reset();
     client.session.reset();
-    EXPECT_GE(server.log().exchanges(), exchanges_for(size));
+    EXPECT_GE(server.log().exchanges(), server.exchanges_for(size));
   }
   void expect_echo_with(const ssh::Algorithms& algorithms) {
-    OurServer server({.algorithms = algorithms, .rekey_after_bytes = 64 << 10});
+    OurServer server({.algorithms = algorithms, .rekey_after_bytes = kOften});
     expect_echo(server, 1 << 20);
   }
 };
@@ -217,7 +217,7 @@ TEST_P(LibsshClientHostKey, verifies_our_host_key_and_every_rekey_with_it) {
   cell("Libssh", "client", "host key", GetParam());
   OurServer server({.algorithms = only(&ssh::Algorithms::host_keys, GetParam()),
                     .host_key = key_type_of(GetParam()),
-                    .rekey_after_bytes = 64 << 10});
+                    .rekey_after_bytes = kOften});
   expect_echo(server, 1 << 20);
 }
 
@@ -255,7 +255,7 @@ TEST(LibsshClient, gets_every_byte_back_while_keys_are_exchanged_again_and_again
   EXPECT_EQ(libssh_echo_problem(client.session.get(), channel.get(), 1 << 20), "");
   channel.reset();
   client.session.reset();
-  EXPECT_GE(server.log().exchanges(), exchanges_for(1 << 20));
+  EXPECT_GE(server.log().exchanges(), server.exchanges_for(1 << 20));
 }
 
 TEST(LibsshClient, is_let_in_by_our_defaults) {
@@ -647,14 +647,14 @@ class LibsshServerCell : public ::testing::TestWithParam<std::string> {
     const Result<Closed> end = channel->wait_closed(kPatience);
     SK_ASSERT_OK(end);
     EXPECT_EQ(end->status.message, "5");
-    EXPECT_GE(client.exchanges(), exchanges_for(size));
+    EXPECT_GE(client.exchanges(), client.exchanges_for(size));
     EXPECT_EQ(server.join(), "");
   }
   static void expect_echo_with(const ssh::Algorithms& algorithms) {
     LibsshServer server;
     OurClient::Setup setup = server.client();
     setup.algorithms = algorithms;
-    setup.rekey_after_bytes = 64 << 10;
+    setup.rekey_after_bytes = kOften;
     expect_echo(server, setup, 1 << 20);
   }
 };
@@ -686,7 +686,7 @@ TEST_P(LibsshServerHostKey, shows_us_its_host_key_and_signs_every_rekey_with_it)
   LibsshServer server(key_type_of(GetParam()));
   OurClient::Setup setup = server.client();
   setup.algorithms.host_keys = {GetParam()};
-  setup.rekey_after_bytes = 64 << 10;
+  setup.rekey_after_bytes = kOften;
   expect_echo(server, setup, 1 << 20);
 }
 
@@ -857,7 +857,7 @@ TEST(LibsshServer, gives_us_back_every_byte_while_keys_are_exchanged_again_and_a
     Result<Channel> channel = client.open("echo");
     SK_ASSERT_OK(channel);
     EXPECT_EQ(echo_problem(*channel, 1 << 20), "");
-    EXPECT_GE(client.exchanges(), exchanges_for(1 << 20));
+    EXPECT_GE(client.exchanges(), client.exchanges_for(1 << 20));
   }
   EXPECT_EQ(server.join(), "");
 }

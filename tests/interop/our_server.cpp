@@ -182,13 +182,22 @@ std::uint64_t Log::exchanges() {
                                  : std::strtoull(text_.c_str() + at + kBefore.size(), nullptr, 10);
 }
 
-OurServer::OurServer(Setup setup) : user_key_(new_key(setup.user_key)) {
+void change_keys_after(std::uint64_t bytes, PeerOptions& options) {
+  options.limits.ssh.rekey_after_bytes = bytes;
+  auto& channels = options.limits.channels;
+  channels.max_window =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(channels.max_window, 4 * bytes));
+  channels.initial_window = std::min(channels.initial_window, channels.max_window);
+}
+
+OurServer::OurServer(Setup setup)
+    : user_key_(new_key(setup.user_key)), rekey_after_bytes_(setup.rekey_after_bytes) {
   PeerOptions options;
   options.name = "ours";
   options.identity = new_key(setup.host_key);
   options.trust.authorized_keys = {user_key_.public_key()};
   options.algorithms = std::move(setup.algorithms);
-  options.limits.ssh.rekey_after_bytes = setup.rekey_after_bytes;
+  change_keys_after(setup.rekey_after_bytes, options);
   options.log = [this](std::string_view level, std::string_view line) { log_.put(level, line); };
   if (setup.change) setup.change(options);
   peer_.emplace(Peer::make(std::move(options)).value());
@@ -239,14 +248,15 @@ OurServer::~OurServer() {
 }
 
 OurClient::OurClient(const Setup& setup)
-    : endpoint_("tcp://127.0.0.1:" + std::to_string(setup.port) + setup.wire) {
+    : endpoint_("tcp://127.0.0.1:" + std::to_string(setup.port) + setup.wire),
+      rekey_after_bytes_(setup.rekey_after_bytes) {
   PeerOptions options;
   options.name = setup.user;
   options.identity = setup.key;
   options.agent = setup.agent;
   options.trust.known_host_keys = {setup.host_key_fingerprint};
   options.algorithms = setup.algorithms;
-  options.limits.ssh.rekey_after_bytes = setup.rekey_after_bytes;
+  change_keys_after(setup.rekey_after_bytes, options);
   options.reconnect.on = false;
   options.log = [this](std::string_view level, std::string_view line) { log_.put(level, line); };
   if (setup.change) setup.change(options);

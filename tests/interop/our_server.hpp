@@ -63,13 +63,15 @@ class Log {
   std::string text_;
 };
 
-/// How many key exchanges are the least that a transfer of `size` bytes each way must have had,
-/// where keys change after kRekeyBytes or more often: data goes on until both sides have said that
-/// they want one, and a megabyte may all be on its way by then. One later exchange there is for
-/// certain: our side holds back what it answers until it is over.
-constexpr std::uint64_t exchanges_for(std::uint64_t size) {
-  return 1 + std::max<std::uint64_t>(1, size / (4 * kRekeyBytes));
+/// How many key exchanges a transfer of `size` bytes each way has at the least where keys change
+/// after so many bytes in a direction and nobody has a window of more than four times that: what is
+/// within the window may be on its way by the time that both sides know. Where that is all of it,
+/// one later exchange is certain still: our side holds back what it answers until it is over.
+constexpr std::uint64_t exchanges_for(std::uint64_t size, std::uint64_t rekey_after_bytes) {
+  return rekey_after_bytes > size ? 1 : std::max<std::uint64_t>(2, size / (5 * rekey_after_bytes));
 }
+/// Such keys and such windows.
+void change_keys_after(std::uint64_t bytes, PeerOptions& options);
 
 /// Makes a peer serve `echo` and what else OurServer has.
 void serve(Peer& peer);
@@ -85,7 +87,7 @@ class OurServer {
     crypto::KeyType user_key = crypto::KeyType::ed25519;
     std::uint64_t rekey_after_bytes = kRekeyBytes;
     std::function<void(PeerOptions&)> change{};  ///< the last word before the peer is made
-    std::string wire{};      ///< behind the endpoint's port: "?wire=duplex"
+    std::string wire{};                          ///< behind the endpoint's port: "?wire=duplex"
   };
   OurServer() : OurServer(Setup()) {}
   explicit OurServer(Setup setup);
@@ -101,6 +103,9 @@ class OurServer {
   std::string user_key_file() const { return folder_.file("user_key"); }
   std::string known_hosts_file() const { return folder_.file("known_hosts"); }
   Log& log() noexcept { return log_; }
+  std::uint64_t exchanges_for(std::uint64_t size) const {
+    return testing::exchanges_for(size, rekey_after_bytes_);
+  }
 
   /// Tells clients to expect another key than ours.
   void pretend_host_key(const crypto::PublicKey& key);
@@ -116,6 +121,7 @@ class OurServer {
   Folder folder_;
   crypto::PrivateKey user_key_;
   crypto::PublicKey told_;
+  std::uint64_t rekey_after_bytes_;
   Log log_;
   std::promise<ForwardRequest> forward_;
   std::optional<Peer> peer_;
@@ -147,9 +153,13 @@ class OurClient {
                        Headers environment = {});
   /// Disconnects, and says how many key exchanges there were.
   std::uint64_t exchanges();
+  std::uint64_t exchanges_for(std::uint64_t size) const {
+    return testing::exchanges_for(size, rekey_after_bytes_);
+  }
 
  private:
   Endpoint endpoint_;
+  std::uint64_t rekey_after_bytes_;
   Log log_;
   std::optional<Peer> peer_;
   std::uint64_t link_ = 0;
