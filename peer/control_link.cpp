@@ -3,13 +3,11 @@
 #include <streamkit/base/text.hpp>
 #include <streamkit/base/wire.hpp>
 
-#include <array>
 #include <utility>
 
 namespace streamkit {
 namespace {
 
-constexpr int kReadsInARow = 8;           // reading goes on while there is input, but not for ever
 constexpr std::size_t kRead = 64 * 1024;  // bytes a read
 // What ssh takes in one packet, and what we do.
 constexpr std::size_t kMaxControlPacket = 256 * 1024;
@@ -22,9 +20,7 @@ constexpr std::uint32_t kHello = 0x00000001, kProxy = 0x1000000f, kProxyGranted 
 }  // namespace
 
 ControlLink::ControlLink(LinkOwner& owner, std::unique_ptr<io::Stream> stream)
-    : owner_(owner),
-      stream_(std::move(stream)),
-      last_input_(io::now()),
+    : StreamLink(owner, std::move(stream), "the control socket"),
       deadline_(after(last_input_, kControlTimeout)) {}
 
 void ControlLink::start() {
@@ -36,7 +32,7 @@ void ControlLink::start() {
 }
 
 std::size_t ControlLink::sendable_bytes() const noexcept {
-  if (is_down_ || waits_writable_ || phase_ != Phase::open) return 0;
+  if (is_down_ || awaits_room_ || phase_ != Phase::open) return 0;
   return send_batch_ > out_.size() ? send_batch_ - out_.size() : 0;
 }
 
@@ -54,31 +50,15 @@ Result<void> ControlLink::send(ByteView header, ByteView body) {
   return {};
 }
 
-void ControlLink::want_input() {
-  if (is_down_ || waits_readable_ || owner_.is_congested()) return;
-  waits_readable_ = true;
-  stream_->wait_readable([this] {
-    waits_readable_ = false;
-    read();
-  });
+MutableByteView ControlLink::prepare_input() { return in_.prepare(kRead); }
+
+Result<void> ControlLink::take_input(std::size_t size) {
+  in_.commit(size);
+  return {};
 }
 
-void ControlLink::read() {
-  for (int i = 0; i < kReadsInARow && !is_down_; ++i) {
-    const Result<std::size_t> got = stream_->read_some(in_.prepare(kRead));
-    if (!got) {
-      if (!got.error().is(Errc::would_block))
-        go_down(Error(Errc::connection_lost,
-                      got.error().is(Errc::eof)
-                          ? "the ssh of the control socket has ended the connection"
-                          : "the control socket broke: " + got.error().message()));
-      return owner_.link_active();
-    }
-    in_.commit(*got);
-    last_input_ = io::now();
-    owner_.link_active();
-    if (*got < kRead || owner_.is_congested()) return;
-  }
+void ControlLink::input_ended() {
+  go_down(Error(Errc::connection_lost, "the ssh of the control socket has ended the connection"));
 }
 
 void ControlLink::pump(TimePoint now) {
@@ -143,39 +123,9 @@ Result<void> ControlLink::handle_control(ByteView packet) {
   return {};
 }
 
-bool ControlLink::flush() {
-  while (!is_down_ && !out_.empty()) {
-    const std::array<ByteView, 1> pieces = {out_.data()};
-    const Result<std::size_t> sent = stream_->write_some(pieces);
-    if (sent) {
-      out_.consume(*sent);
-      continue;
-    }
-    if (!sent.error().is(Errc::would_block)) {
-      if (waits_readable_) return false;  // what it still said comes first
-      go_down(Error(Errc::connection_lost, "the control socket broke: " + sent.error().message()));
-      return false;
-    }
-    await_room();
-    return false;
-  }
-  if (!is_down_) want_input();
-  return true;
-}
-
-bool ControlLink::await_room() {
-  if (is_down_ || std::exchange(waits_writable_, true)) return true;
-  stream_->wait_writable([this] {
-    waits_writable_ = false;
-    owner_.link_active();
-  });
-  return true;
-}
-
 void ControlLink::go_down(const Error& error) {
   if (is_down_) return;
-  is_down_ = true;
-  stream_->close();
+  end();
   owner_.link_down(error);
 }
 
@@ -184,8 +134,7 @@ void ControlLink::close(const Error&) {
   if (is_down_) return;
   flush();
   if (is_down_) return;
-  is_down_ = true;
-  stream_->close();
+  end();
 }
 
 Result<void> ControlLink::handle_timeout() {

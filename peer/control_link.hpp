@@ -4,16 +4,15 @@
 // passes on no other global request than tcpip-forward, and no answers to them.
 #pragma once
 
-#include "link.hpp"
+#include "stream_link.hpp"
 
 #include <streamkit/base/buffer.hpp>
-#include <streamkit/io/stream.hpp>
 
 #include <memory>
 
 namespace streamkit {
 
-class ControlLink final : public Link {
+class ControlLink final : public StreamLink {
  public:
   ControlLink(LinkOwner& owner, std::unique_ptr<io::Stream> stream);
 
@@ -21,36 +20,31 @@ class ControlLink final : public Link {
   Result<void> send(ByteView header, ByteView body) override;
   void start() override;
   void pump(TimePoint now) override;
-  bool flush() override;
-  bool await_room() override;
-  bool has_output() const noexcept override {
-    return !is_down_ && !waits_writable_ && !out_.empty();
-  }
   void close(const Error& why) override;
   Result<void> handle_timeout() override;
   TimePoint next_timeout() const override {
     return is_down_ || phase_ == Phase::open ? kNever : deadline_;
   }
-  TimePoint last_input() const override { return last_input_; }
   const ssh::ConnectionInfo* info() const override { return nullptr; }
   void set_send_batch(std::size_t bytes) override { send_batch_ = bytes; }
 
  private:
   enum class Phase { hello, request, open };
 
-  void want_input();
-  void read();
+  bool wants_input() const override { return true; }
+  MutableByteView prepare_input() override;
+  Result<void> take_input(std::size_t size) override;
+  void input_ended() override;
+  ByteView output() const noexcept override { return out_.data(); }
+  void consume_output(std::size_t size) override { out_.consume(size); }
+  void go_down(const Error& error) override;
   Result<bool> take_packet(TimePoint now);
   Result<void> handle_control(ByteView packet);
-  void go_down(const Error& error);
 
-  LinkOwner& owner_;
-  const std::unique_ptr<io::Stream> stream_;
   ByteQueue in_, out_;
   std::size_t send_batch_ = 0;
-  TimePoint last_input_, deadline_;
+  TimePoint deadline_;
   Phase phase_ = Phase::hello;
-  bool waits_readable_ = false, waits_writable_ = false, is_down_ = false;
 };
 
 }  // namespace streamkit

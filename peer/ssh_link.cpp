@@ -1,13 +1,10 @@
 #include "ssh_link.hpp"
 
-#include <array>
 #include <utility>
 
 namespace streamkit {
 namespace {
 
-// Reading goes on while there is input, but not for ever: other connections share the loop.
-constexpr int kReadsInARow = 8;
 // An open may have 64 KiB of headers and 32 KiB of first data, which must fit one packet. Everybody
 // takes 35000 bytes (RFC 4253 section 6.1); our own kind takes this.
 constexpr std::size_t kNativePacket = 256 * 1024;
@@ -29,7 +26,7 @@ Result<std::unique_ptr<SshLink>> SshLink::make(LinkOwner& owner,
 
 SshLink::SshLink(LinkOwner& owner, const std::shared_ptr<io::Context>& context,
                  std::unique_ptr<io::Stream> stream)
-    : owner_(owner), context_(context), stream_(std::move(stream)), last_input_(io::now()) {}
+    : StreamLink(owner, std::move(stream), "the connection"), context_(context) {}
 
 void SshLink::start() {
   flush();
@@ -38,36 +35,6 @@ void SshLink::start() {
 
 Result<void> SshLink::send(ByteView header, ByteView body) {
   return transport_->send(header, body, io::now());
-}
-
-void SshLink::want_input() {
-  if (is_down_ || waits_readable_ || !transport_->wants_input() || owner_.is_congested()) return;
-  waits_readable_ = true;
-  stream_->wait_readable([this] {
-    waits_readable_ = false;
-    read();
-  });
-}
-
-void SshLink::read() {
-  for (int i = 0; i < kReadsInARow && !is_down_; ++i) {
-    const MutableByteView room = transport_->prepare();
-    const Result<std::size_t> got = stream_->read_some(room);
-    if (!got) {
-      if (got.error().is(Errc::eof))
-        transport_->handle_eof();
-      else if (!got.error().is(Errc::would_block))
-        go_down(Error(Errc::connection_lost, "the connection broke: " + got.error().message()));
-      return owner_.link_active();
-    }
-    last_input_ = io::now();
-    const Result<void> handled = transport_->handle_input(*got, last_input_);
-    owner_.link_active();
-    // A read that did not fill the room took all there was.
-    if (!handled || *got < room.size() || is_down_ || !transport_->wants_input() ||
-        owner_.is_congested())
-      return;
-  }
 }
 
 void SshLink::pump(TimePoint now) {
@@ -226,47 +193,12 @@ void SshLink::handle(ssh::Event& event) {
   }
 }
 
-bool SshLink::flush() {
-  while (!is_down_ && !transport_->output().empty()) {
-    const std::array<ByteView, 1> pieces = {transport_->output()};
-    const Result<std::size_t> sent = stream_->write_some(pieces);
-    if (sent) {
-      transport_->consume_output(*sent);
-      continue;
-    }
-    if (!sent.error().is(Errc::would_block)) {
-      // What the other side still said (a DISCONNECT, often) is worth more than "broken pipe".
-      if (waits_readable_) return false;
-      go_down(Error(Errc::connection_lost, "the connection broke: " + sent.error().message()));
-      return false;
-    }
-    await_room();
-    return false;
-  }
-  if (!is_down_) want_input();
-  return true;
-}
-
-bool SshLink::await_room() {
-  if (is_down_ || std::exchange(waits_writable_, true)) return true;
-  stream_->wait_writable([this] {
-    waits_writable_ = false;
-    owner_.link_active();
-  });
-  return true;
-}
-
-bool SshLink::has_output() const noexcept {
-  return !is_down_ && !waits_writable_ && !transport_->output().empty();
-}
-
 void SshLink::go_down(const Error& error) {
   // The flush may find the socket broken and come back here.
   if (is_down_ || std::exchange(is_going_down_, true)) return;
   flush();  // our own DISCONNECT, as far as the socket takes it
-  is_down_ = true;
+  end();
   let_agent_go();
-  stream_->close();
   owner_.link_down(error);
 }
 
@@ -274,9 +206,8 @@ void SshLink::close(const Error& why) {
   if (is_down_) return;
   transport_->disconnect(ssh::disconnect_reason(why), why.message());
   flush();
-  is_down_ = true;
+  end();
   let_agent_go();
-  stream_->close();
 }
 
 Result<void> SshLink::handle_timeout() {

@@ -2,16 +2,15 @@
 #pragma once
 
 #include "agent.hpp"
-#include "link.hpp"
+#include "stream_link.hpp"
 
 #include <streamkit/crypto/random.hpp>
-#include <streamkit/io/stream.hpp>
 
 #include <memory>
 
 namespace streamkit {
 
-class SshLink final : public Link {
+class SshLink final : public StreamLink {
  public:
   static Result<std::unique_ptr<SshLink>> make(LinkOwner& owner,
                                                const std::shared_ptr<io::Context>& context,
@@ -19,25 +18,26 @@ class SshLink final : public Link {
                                                ssh::Config config, std::string agent = {});
 
   /// Nothing while the stream takes nothing: which channel goes next is decided when it does.
-  std::size_t sendable_bytes() const noexcept override { return waits_writable_ ? 0 : transport_->sendable_bytes(); }
+  std::size_t sendable_bytes() const noexcept override { return awaits_room_ ? 0 : transport_->sendable_bytes(); }
   Result<void> send(ByteView header, ByteView body) override;
   void start() override;
   void pump(TimePoint now) override;
-  bool flush() override;
-  bool await_room() override;
-  bool has_output() const noexcept override;
   void close(const Error& why) override;
   Result<void> handle_timeout() override;
   TimePoint next_timeout() const override;
-  TimePoint last_input() const override { return last_input_; }
   const ssh::ConnectionInfo* info() const override { return &transport_->info(); }
   void set_send_batch(std::size_t bytes) override { transport_->set_send_batch(bytes); }
 
  private:
   SshLink(LinkOwner& owner, const std::shared_ptr<io::Context>& context,
           std::unique_ptr<io::Stream> stream);
-  void read();
-  void want_input();
+  bool wants_input() const override { return transport_->wants_input(); }
+  MutableByteView prepare_input() override { return transport_->prepare(); }
+  Result<void> take_input(std::size_t size) override { return transport_->handle_input(size, last_input_); }
+  void input_ended() override { transport_->handle_eof(); }
+  ByteView output() const noexcept override { return transport_->output(); }
+  void consume_output(std::size_t size) override { transport_->consume_output(size); }
+  void go_down(const Error& error) override;
   void handle(ssh::Event& event);
   void answer(const Result<void>& verdict);
   /// A completion that whoever has it may call on any thread, when the link is gone, or never. The
@@ -49,9 +49,7 @@ class SshLink final : public Link {
   void judge_interactive();
   void judged_interactive(Result<InteractiveReply> reply);
   void prompts_answered(Result<std::vector<SecretBytes>> answers);
-  void go_down(const Error& error);
 
-  LinkOwner& owner_;
   const std::weak_ptr<io::Context> context_;
   const std::shared_ptr<SshLink*> self_ = std::make_shared<SshLink*>(this);  // goes with this
   struct Conversation {
@@ -61,12 +59,10 @@ class SshLink final : public Link {
   std::unique_ptr<Conversation> conversation_;
   std::string agent_option_;
   std::unique_ptr<Agent> agent_;  // until we are in
-  std::unique_ptr<io::Stream> stream_;
   crypto::BufferedRandom random_;
   std::optional<ssh::Transport> transport_;
-  TimePoint last_input_;
   std::optional<Error> rejected_;  // why we did not take the host key
-  bool waits_readable_ = false, waits_writable_ = false, is_going_down_ = false, is_down_ = false;
+  bool is_going_down_ = false;
 };
 
 }  // namespace streamkit
