@@ -25,6 +25,7 @@ constexpr int kUngathered = 2;
 // What is sealed ahead of the stream: much for one channel alone, for it is fastest; less where a small
 // message of another channel would wait behind it.
 constexpr std::size_t kBatch = 128 * 1024, kSharedBatch = 64 * 1024;
+constexpr std::size_t kLarge = 4 * 1024;  // bytes of a payload that takes long to open
 
 // In process a message costs the same whatever its size: packets of SSH's size would only cut frames up.
 channel::Limits limits_of(const Connection::Settings& settings) {
@@ -122,13 +123,15 @@ void Connection::drive() {
   do {
     again_ = false;
     driven_at_ = io::now();
-    if (!is_down()) link_->pump(driven_at_);
-    bool more = handle_events();
+    const bool answers = std::exchange(answers_first_, false);
+    if (!is_down() && !answers) link_->pump(driven_at_);
+    bool more = handle_events() || answers;
     if (completions_follow_ && !ready_.empty()) {
       driving_ = false;
       again_ = true;
       return;
     }
+    more = std::exchange(answers_first_, false) || more;
     if (!is_down()) {
       link_->set_send_batch(mux_.is_shared() ? kSharedBatch : kBatch);
       if (const Result<void> r = fill_link(more); !r) {
@@ -658,6 +661,18 @@ Result<void> Connection::link_payload(ByteView payload, const Keeper& keeper, Ti
 Result<void> Connection::link_given(ByteView header, Bytes body, TimePoint now) {
   writes_in_a_row_ = 0;
   return mux_.handle_given(header, std::move(body), now);
+}
+
+// Opening a large packet takes longer than an answer, so it waits for one. At most once a large one: many
+// small messages have their completions together.
+bool Connection::goes_first(std::size_t payload) {
+  if (payload >= kLarge) {
+    large_seen_ = true;
+  } else if (large_seen_ && completions_follow_ && (!ready_.empty() || mux_.has_events())) {
+    large_seen_ = false;
+    answers_first_ = true;
+  }
+  return answers_first_;
 }
 
 bool Connection::is_congested() const { return mux_.owed_bytes() > kOwedHighWater; }

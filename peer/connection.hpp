@@ -156,6 +156,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   void link_log(std::string_view level, const std::string& line) override;
   void link_down(const Error& error) override;
   void link_active() override;
+  bool goes_first(std::size_t payload) override;
   bool is_congested() const override;
 
  private:
@@ -250,6 +251,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   TimePoint driven_at_{};
   Phase phase_ = Phase::handshake;
   bool native_ = false, driving_ = false, again_ = false, draining_ = false, drain_posted_ = false, work_posted_ = false, flushed_ = true, completions_follow_ = false;
+  bool large_seen_ = false, answers_first_ = false;  // see goes_first()
   bool hello_heard_ = false, was_up_ = false;
   std::uint32_t max_frame_remote_ = 0xffffffff;
   std::uint64_t hello_token_ = 0, ping_token_ = 0;

@@ -49,6 +49,7 @@ void SshLink::pump(TimePoint now) {
         owner_.link_down(r.error());
         return;
       }
+      if (owner_.goes_first(payload->size())) return;
     }
     while (!is_down_) {
       std::optional<ssh::Event> event = transport_->poll_event();

@@ -51,10 +51,10 @@ bool StreamLink::flush() {
     const ByteView all = output();
     const Result<std::size_t> sent = stream_->write_some(std::array{all});
     if (sent) {
-      const bool is_full = *sent < all.size();
       consume_output(*sent);
-      if (!is_full) continue;
-    } else if (!sent.error().is(Errc::would_block)) {
+      continue;
+    }
+    if (!sent.error().is(Errc::would_block)) {
       // What the other side still said (a DISCONNECT, often) is worth more than "broken pipe".
       if (!awaits_input_) go_down(broken(sent.error()));
       return false;
