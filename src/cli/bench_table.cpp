@@ -13,6 +13,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+double middle(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  const std::size_t half = values.size() / 2;
+  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
 // One line of the table: an entry and what its rounds gave.
 struct Line {
   bench::Entry entry;
@@ -23,10 +30,7 @@ struct Line {
     std::vector<double> values;
     for (const Json& run : runs)
       if (run.contains(field)) values.push_back(run[field]);
-    if (values.empty()) return 0;
-    std::sort(values.begin(), values.end());
-    const std::size_t half = values.size() / 2;
-    return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
+    return middle(std::move(values));
   }
   std::pair<double, double> range() const {
     const auto [least, most] =
@@ -35,6 +39,14 @@ struct Line {
     return {(*least)["value"], (*most)["value"]};
   }
 };
+
+// The median of the rounds' ratios: what the machine does for a while then hits both sides of one.
+double ratio(const Line& ours, const Line& theirs) {
+  std::vector<double> ratios;
+  for (std::size_t i = 0; i < std::min(ours.runs.size(), theirs.runs.size()); ++i)
+    ratios.push_back(ours.runs[i]["value"].get<double>() / theirs.runs[i]["value"].get<double>());
+  return middle(std::move(ratios));
+}
 
 bool is_among(const std::vector<std::string>& words, std::string_view word) {
   return words.empty() || std::find(words.begin(), words.end(), word) != words.end();
@@ -127,7 +139,7 @@ std::string remarks(const Line& line, const std::vector<Line>& lines) {
   std::string text;
   const auto add = [&text](const std::string& more) { text += (text.empty() ? "" : "; ") + more; };
   if (const Line* limit = limit_of(lines, line))
-    add(fmt::format("{:.2f} x limit {}", line.median() / limit->median(), limit->entry.variant));
+    add(fmt::format("{:.2f} x limit {}", ratio(line, *limit), limit->entry.variant));
   if (const double cpu = line.median("cpu_s_per_gb"); cpu > 0 && line.entry.unit == "MB/s")
     add(fmt::format("{:.2f} CPU-s/GB", cpu));
   if (const double p99 = line.median("p99_us"); p99 > 0) {
@@ -173,8 +185,7 @@ void show_json(const std::vector<Line>& lines, const Json& machine, const BenchP
       const auto [least, most] = line.range();
       result["min"] = least;
       result["max"] = most;
-      if (const Line* limit = limit_of(lines, line))
-        result["of_limit"] = line.median() / limit->median();
+      if (const Line* limit = limit_of(lines, line)) result["of_limit"] = ratio(line, *limit);
       result["runs"] = line.runs;
     }
     results.push_back(std::move(result));

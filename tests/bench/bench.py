@@ -77,6 +77,11 @@ def matches(word, patterns):
     return not patterns or any(fnmatch.fnmatchcase(word, p) for p in patterns)
 
 
+def kind_of(variant):
+    """By cipher, and by who computes it, where a variant says so."""
+    return next((cipher for cipher in ("aes256-gcm", "chacha20-poly1305") if variant.startswith(cipher)), ""), "-fast" in variant
+
+
 def collect(args):
     """What will be measured: results without runs yet, each with its runner, in the order of the rows."""
     results, order = [], []
@@ -93,7 +98,8 @@ def collect(args):
     if args.growth:
         results += [(r, {**e, "variant": e["variant"] + GROWTH_SUFFIX}) for r, e in results
                     if e["subject"] == "ours" and e["row"] in GROWTH_ROWS]
-    results.sort(key=lambda pair: order.index(pair[1]["row"]))  # stable: ours first
+    # What is compared is measured close together: the machine may be another one a minute later. Stable: ours first.
+    results.sort(key=lambda pair: (order.index(pair[1]["row"]), *kind_of(pair[1]["variant"])))
     if not results:
         sys.exit("bench.py: nothing of that name can be measured; `streamkit bench --list` and rival_* --list tell")
     return [(runner, {**entry, "runs": []}) for runner, entry in results]

@@ -4,7 +4,7 @@ import os
 import statistics
 import sys
 
-from targets import GROWTH_BOUND, GROWTH_SUFFIX, TARGETS
+from targets import GROWTH_BOUND, GROWTH_SUFFIX, TARGETS, ratio
 
 # Rows that share a plot, and its title. A logarithmic axis where the subjects are orders of magnitude apart.
 PLOTS = [
@@ -31,11 +31,11 @@ RIVAL_COLOUR = "#c8553d"
 
 
 def values(result, field="value"):
-    return [run[field] for run in result["runs"] if field in run]
+    return [run[field] for run in result["runs"] if field in run] if result else []
 
 
 def median(result, field="value"):
-    found = values(result, field) if result else []
+    found = values(result, field)
     return statistics.median(found) if found else None
 
 
@@ -80,7 +80,7 @@ def line_of(results, result):
         why = result.get("skipped") or "failed: " + result.get("failed", "not measured")
         return [result["subject"], result["variant"], "-", "", "", "", why.splitlines()[0][:70]]
     found, limit = values(result), limit_of(results, result)
-    ratio = f"{median(result) / median(limit):.2f}" if limit else ""
+    to_limit = f"{ratio(found, values(limit)):.2f}" if limit else ""
     more = [f"bulk {number(median(result, 'bulk_mb_s'))} MB/s"] if values(result, "bulk_mb_s") else []
     if result["unit"] != "us" and values(result, "p50_us"):
         more.append(f"p50 {number(median(result, 'p50_us'))} us")
@@ -88,22 +88,22 @@ def line_of(results, result):
         more.append(f"p99 {number(median(result, 'p99_us'))} us")
     if result["unit"] == "MB/s" and values(result, "cpu_s_per_gb"):
         more.append(f"{median(result, 'cpu_s_per_gb'):.2f} CPU-s/GB")
-    return [result["subject"], result["variant"], number(median(result)), number(min(found)), number(max(found)), ratio,
+    return [result["subject"], result["variant"], number(median(result)), number(min(found)), number(max(found)), to_limit,
             ", ".join(more)]
 
 
 def show_targets(results, markdown):
     lines = []
     for target in TARGETS:
-        ours = median(find(results, target.row, "ours", target.variant), target.field)
-        theirs = median(find(results, target.row, *target.against), target.field) if target.against else None
+        ours = values(find(results, target.row, "ours", target.variant), target.field)
+        theirs = values(find(results, target.row, *target.against), target.field) if target.against else None
         figure = target.figure(ours, theirs)
         if figure is not None:
             lines.append([target.row, target.variant, target.words(), number(figure), "yes" if target.is_reached(figure) else "NO"])
     for grown in (r for r in results if r["variant"].endswith(GROWTH_SUFFIX) and r["runs"]):
-        alone = median(find(results, grown["row"], "ours", grown["variant"].removesuffix(GROWTH_SUFFIX)))
+        alone = values(find(results, grown["row"], "ours", grown["variant"].removesuffix(GROWTH_SUFFIX)))
         if alone:
-            kept = median(grown) / alone if grown["higher_is_better"] else alone / median(grown)
+            kept = ratio(values(grown), alone) if grown["higher_is_better"] else ratio(alone, values(grown))
             lines.append([grown["row"], grown["variant"], f">= {GROWTH_BOUND} of that without idle ones", number(kept),
                           "yes" if kept >= GROWTH_BOUND else "NO"])
     if lines:
@@ -115,7 +115,7 @@ def show(everything, markdown):
     machine, results = everything["machine"], everything["results"]
     print(f"{everything['date']}, {machine['cpu']}, {machine['cores']} cores, {machine['kernel']}, "
           f"congestion control {machine['congestion_control']}, {machine['libcrypto']}, AES-GCM by {machine['aes_gcm']}; "
-          f"{everything['rounds']} rounds, medians" + (f", {everything['scale']:g} of the work" if everything["scale"] != 1 else ""))
+          f"{everything['rounds']} rounds, medians, and medians of the rounds' ratios" + (f", {everything['scale']:g} of the work" if everything["scale"] != 1 else ""))
     for row in dict.fromkeys(r["row"] for r in results):
         of_row = [r for r in results if r["row"] == row]
         print(f"\n### {row} ({of_row[0]['unit']})\n" if markdown else f"\n{row} ({of_row[0]['unit']})")

@@ -1,6 +1,12 @@
 """What we want to reach: each a figure of ours, and a number or another subject's figure in the same run."""
 
 import dataclasses
+import statistics
+
+
+def ratio(ours, theirs):
+    """The median of the rounds' ratios: what the machine does for a while then hits both sides of one."""
+    return statistics.median(a / b for a, b in zip(ours, theirs))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,12 +30,12 @@ class Target:
         return f"{what}{sign} {self.bound:g} more than {other}" if self.difference else f"{what}{sign} {self.bound:g} x {other}"
 
     def figure(self, ours, theirs):
-        """What is compared with the bound; None where something was not measured."""
-        if ours is None or (self.against and theirs is None):
+        """What is compared with the bound, from both sides' figures by rounds; None where something was not measured."""
+        if not ours or (self.against and not theirs):
             return None
         if self.difference:
-            return ours - theirs
-        return ours / theirs if self.against else ours
+            return statistics.median(a - b for a, b in zip(ours, theirs))
+        return ratio(ours, theirs) if self.against else statistics.median(ours)
 
     def is_reached(self, figure):
         return figure <= self.bound if self.at_most else figure >= self.bound
