@@ -1,4 +1,4 @@
-// Receive windows: spending, giving back in eighths, growing by measured round trips, one budget a
+// Receive windows: spending, giving back in parts, growing by measured round trips, one budget a
 // link.
 #include "window.hpp"
 
@@ -82,11 +82,11 @@ std::uint32_t ReceiveWindow::adjustment(TimePoint now, const RoundTrip& rtt, Win
   return bytes;
 }
 
-/// What was freed is told in eighths of a window, so that what nobody has heard of yet hardly takes
-/// from what can be under way; a small window is told of by halves, or there would be an adjustment
-/// for every message.
+/// What was freed is told in eighths of a window, and of a large one sooner, so that what nobody has
+/// heard of yet hardly takes from what can be under way; a small window is told of by halves, or
+/// there would be an adjustment for every message.
 std::uint32_t ReceiveWindow::worth_telling() const noexcept {
-  return std::max(size_ / 8, std::min(size_ / 2, kLeastTold));
+  return std::max(std::min(size_ / 8, kMostTold), std::min(size_ / 2, kLeastTold));
 }
 
 void ReceiveWindow::grow(TimePoint now, const RoundTrip& rtt, WindowLimits limits,

@@ -79,15 +79,15 @@ class ReceiveWindow {
   bool spend(std::size_t n, TimePoint now, RoundTrip& rtt) noexcept;
   /// `n` bytes that came were read, or dropped.
   void free(std::size_t n) noexcept { freed_ += static_cast<std::uint32_t>(n); }
-  /// What to give back now; 0 until an eighth of the window was freed (half of a small one). A window
-  /// that is drained within four round trips doubles.
+  /// What to give back now; 0 until an eighth of the window was freed (a mebibyte of a large one, half
+  /// of a small one). A window that is drained within four round trips doubles.
   std::uint32_t adjustment(TimePoint now, const RoundTrip& rtt, WindowLimits limits,
                            ReceiveBudget& budget) noexcept;
   /// Nothing more will be let in: the budget gets all of it back.
   void retire(ReceiveBudget& budget) noexcept;
 
  private:
-  static constexpr std::uint32_t kLeastTold = 32 * 1024;
+  static constexpr std::uint32_t kLeastTold = 32 * 1024, kMostTold = 1024 * 1024;
 
   std::uint32_t worth_telling() const noexcept;
   void set_size(std::uint32_t size, ReceiveBudget& budget) noexcept;

@@ -20,6 +20,23 @@ TEST(Window, is_given_back_when_half_of_it_was_read) {
   EXPECT_EQ(pair.b.port.counts[93], 1u);
 }
 
+TEST(Window, of_16_mib_is_given_back_by_mebibytes) {
+  Limits limits;
+  limits.initial_window = limits.max_window = 16 << 20;
+  limits.max_receive_bytes = 512 << 20;
+  MultiplexerPair pair(limits);
+  const auto ends = pair.open();
+  const std::string chunk(64 * 1024, 'x');
+  for (int i = 0; i < 32; ++i) {
+    ASSERT_TRUE(pair.write(pair.a, ends.at_a, chunk));
+    pair.run();
+  }
+  pair.read(pair.b, ends.at_b, Lane::data, (1 << 20) - 1);
+  EXPECT_EQ(pair.b.port.counts[93], 0u);
+  pair.read(pair.b, ends.at_b, Lane::data, 1);
+  EXPECT_EQ(pair.b.port.counts[93], 1u);
+}
+
 TEST(Window, a_stalled_reader_stops_its_writer_while_another_channel_moves_10_mib) {
   MultiplexerPair pair;
   pair.a.port.capacity = 128 * 1024;

@@ -224,7 +224,7 @@ class Multiplexer {
   ByteView peek(ChannelId id, Lane lane) const noexcept;
   /// Unread bytes of a lane.
   std::size_t readable_bytes(ChannelId id, Lane lane) const noexcept;
-  /// Gives `n` bytes back; the window opens again by an eighth of it (half of one under 64 KiB).
+  /// Gives `n` bytes back; the window opens again by an eighth of it (by 1 MiB from 8 MiB up, by half under 64 KiB).
   Result<void> consume(ChannelId id, Lane lane, std::size_t n, TimePoint now);
   /// Consumes a frame with its header and moves it out, where the next bytes are one that was given to this
   /// side; else nothing happens. peek() shows its header, all four bytes and nothing else, before. It takes no
