@@ -31,9 +31,15 @@ void expect_no_more(const std::string& ours, const std::string& theirs) {
   for (const std::string& one : objections(ours)) EXPECT_TRUE(known.contains(one)) << one;
 }
 
+std::string all_of(Program& audit) {
+  std::string said = audit.talk();
+  (void)audit.wait();
+  return said + audit.errors();
+}
+
 std::string audit_server(std::uint16_t port) {
   Program audit({"ssh-audit", "-n", "-p", std::to_string(port), "127.0.0.1"});
-  return audit.talk() + audit.errors();
+  return all_of(audit);
 }
 
 TEST(SshAudit, finds_no_failure_in_what_our_server_offers_and_no_warning_that_sshd_lacks) {
@@ -52,7 +58,7 @@ TEST(SshAudit, objects_to_nothing_in_our_client_that_ssh_does_not_offer) {
     const std::uint16_t port = free_port();
     Program audit({"ssh-audit", "-n", "-c", "-p", std::to_string(port)});
     const auto client = come(port);
-    return audit.talk() + audit.errors();
+    return all_of(audit);
   };
   const std::string ours = audit_client([](std::uint16_t port) {
     PeerOptions options;

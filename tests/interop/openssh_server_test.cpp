@@ -10,7 +10,7 @@ TEST(OpenSshServer, agrees_with_us_on_the_first_key_exchange_of_ours_that_it_has
   OurClient client(sshd.client());
   SK_ASSERT_OK(client.connect());
   // Its side before authentication says so for itself.
-  EXPECT_TRUE(has_line(sshd.errors(), "kex: algorithm: " + best_kex_with_openssh() + " [preauth]"))
+  EXPECT_TRUE(sshd.wait_for_errors("kex: algorithm: " + best_kex_with_openssh() + " [preauth]"))
       << sshd.errors();
 }
 

@@ -28,7 +28,7 @@ Words other_home_and_password(const ServerSetup& setup) {
 /// From 9.8 on it turns away for a while whoever has failed to log in, which tests do on purpose.
 std::string no_penalties() {
   Program ssh({"ssh", "-V"});
-  (void)ssh.talk();
+  (void)ssh.wait();  // it has said all then
   const std::string said = ssh.errors(), name = "OpenSSH_";
   const std::size_t at = said.find(name);
   const double version = at == said.npos ? 0 : std::atof(said.c_str() + at + name.size());
