@@ -40,8 +40,8 @@ class LinkOwner {
   virtual void link_down(const Error& error) = 0;
   /// Something changed on the link's side: drive the connection.
   virtual void link_active() = 0;
-  /// Somebody whom the payload just handed over was for comes first, before more of them are opened. To
-  /// be asked once a payload; after a yes pump() returns, to be called again.
+  /// Asked after each payload of `payload` bytes: does what it brought come before opening the next
+  /// one? After a yes pump() returns at once; it will be called again.
   virtual bool goes_first(std::size_t payload) = 0;
   /// The connection holds so much that no more input should be read for now.
   virtual bool is_congested() const = 0;

@@ -48,8 +48,7 @@ void StreamLink::read() {
 
 bool StreamLink::flush() {
   while (!is_down_ && !output().empty()) {
-    const ByteView all = output();
-    const Result<std::size_t> sent = stream_->write_some(std::array{all});
+    const Result<std::size_t> sent = stream_->write_some(std::array{output()});
     if (sent) {
       consume_output(*sent);
       continue;

@@ -63,6 +63,7 @@ class Application {
   std::uint16_t port() const noexcept { return port_; }
 
  private:
+  // At this level of its log nginx does not say when it listens; who connects knows.
   void wait_until_it_listens() {
     for (int tries = 0;; ++tries) {
       try {

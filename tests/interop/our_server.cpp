@@ -186,7 +186,7 @@ void change_keys_after(std::uint64_t bytes, PeerOptions& options) {
   options.limits.ssh.rekey_after_bytes = bytes;
   auto& channels = options.limits.channels;
   channels.max_window =
-      static_cast<std::uint32_t>(std::min<std::uint64_t>(channels.max_window, 4 * bytes));
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(channels.max_window, window_for(bytes)));
   channels.initial_window = std::min(channels.initial_window, channels.max_window);
 }
 

@@ -63,12 +63,17 @@ class Log {
   std::string text_;
 };
 
+/// The largest window, in bytes, that we grant where keys change after so many.
+constexpr std::uint64_t window_for(std::uint64_t rekey_after_bytes) {
+  return std::max<std::uint64_t>(256 << 10, 2 * rekey_after_bytes);
+}
 /// How many key exchanges a transfer of `size` bytes each way has at the least where keys change
-/// after so many bytes in a direction and nobody has a window of more than four times that: what is
-/// within the window may be on its way by the time that both sides know. Where that is all of it,
-/// one later exchange is certain still: our side holds back what it answers until it is over.
+/// after so many bytes in a direction: what is within the window may be on its way by the time that
+/// both sides know. Where that is all of it, one later exchange is certain still: our side holds
+/// back what it answers until it is over.
 constexpr std::uint64_t exchanges_for(std::uint64_t size, std::uint64_t rekey_after_bytes) {
-  return rekey_after_bytes > size ? 1 : std::max<std::uint64_t>(2, size / (5 * rekey_after_bytes));
+  if (rekey_after_bytes > size) return 1;
+  return std::max<std::uint64_t>(2, size / (rekey_after_bytes + window_for(rekey_after_bytes)));
 }
 /// Such keys and such windows.
 void change_keys_after(std::uint64_t bytes, PeerOptions& options);
