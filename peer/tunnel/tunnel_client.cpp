@@ -76,6 +76,7 @@ TunnelClient::TunnelClient(std::shared_ptr<io::Context> context, TunnelOptions o
       options_(std::move(options)),
       events_(std::move(events)),
       known_before_(std::move(known_before)),
+      port_(options_.port),
       retry_(*context_) {}
 
 void TunnelClient::log(std::string_view level, const std::string& line) const {
@@ -143,8 +144,7 @@ OpenOptions TunnelClient::wish() const {
   OpenOptions open;
   open.headers.add(std::string(kTargetHeader), options_.target.text());
   if (options_.kind == Kind::tcp) {
-    if (options_.port != 0)
-      open.headers.add(std::string(kPortHeader), std::to_string(options_.port));
+    if (port_ != 0) open.headers.add(std::string(kPortHeader), std::to_string(port_));
     return open;
   }
   if (!options_.name.empty()) open.headers.add(std::string(kNameHeader), options_.name);
@@ -188,8 +188,7 @@ void TunnelClient::registered(Channel channel) {
   online.relay_key = relay_.key.fingerprint();
   online.first_contact = first_contact_ && !was_online_;
   online.again = was_online_;
-  // The port that the relay chose is the one to ask for after a reconnect.
-  if (options_.kind == Kind::tcp && options_.port == 0) options_.port = online.port;
+  port_ = online.port;
   was_online_ = true;
   state_ = State::online;
   retry_wait_ = options_.reconnect_first;
@@ -209,6 +208,12 @@ void TunnelClient::registered(Channel channel) {
 
 void TunnelClient::registration_failed(const Error& error) {
   const Error words = worded(error);
+  const bool is_refused = ending_of(error) == Ending::refused && !may_pass(error);
+  if (is_refused && was_online_ && options_.port == 0 && port_ != 0) {  // by now somebody else has it
+    log("warning", fmt::format("port {} is gone, asking for another: {}", port_, words.message()));
+    port_ = 0;
+    return register_tunnel();
+  }
   if (!may_pass(error) || (!was_online_ && !options_.wait_for_relay))
     return finish(ending_of(error), words);
   retry_later(words);

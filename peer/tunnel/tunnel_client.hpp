@@ -66,6 +66,7 @@ class TunnelClient : public std::enable_shared_from_this<TunnelClient> {
   bool was_online_ = false;
   bool first_contact_ = false;
   PeerInfo relay_;             // link 0: none
+  std::uint16_t port_;         // tcp: to ask for, the one that we had last; 0: any
   std::uint64_t attempt_ = 0;  // of registering; answers to older ones are stale
   std::optional<Channel> registration_;
   io::Timer retry_;

@@ -5,9 +5,7 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <fstream>
-#include <netinet/in.h>
 #include <pwd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 namespace streamkit::testing {
@@ -135,18 +133,6 @@ std::string key_type_name(const ::testing::TestParamInfo<crypto::KeyType>& info)
 std::string machine_user() {
   const passwd* entry = ::getpwuid(::geteuid());
   return entry ? entry->pw_name : "root";
-}
-
-std::uint16_t free_port() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  (void)::bind(fd, reinterpret_cast<sockaddr*>(&address), size);
-  (void)::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
-  ::close(fd);
-  return ntohs(address.sin_port);
 }
 
 // ---------------------------------------------------------------- our peers

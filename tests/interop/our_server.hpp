@@ -4,6 +4,9 @@
 
 #include "program.hpp"
 
+#include "support/free_port.hpp"
+#include "support/outcome.hpp"
+
 #include <streamkit/streamkit.hpp>
 
 #include <gtest/gtest.h>
@@ -13,9 +16,6 @@
 #include <future>
 
 namespace streamkit::testing {
-
-#define SK_ASSERT_OK(result) ASSERT_TRUE(result) << (result).error().message()
-#define SK_EXPECT_OK(result) EXPECT_TRUE(result) << (result).error().message()
 
 /// Skips the test, saying which Debian package would make it run, when a program is missing.
 #define SK_NEEDS(program, package)   \
@@ -135,8 +135,6 @@ class OurServer {
 
 /// Who runs this test, for servers that let in users of the machine only.
 std::string machine_user();
-/// A port that was free a moment ago.
-std::uint16_t free_port();
 
 class OurClient {
  public:

@@ -83,7 +83,8 @@ TEST(Turns, a_small_message_is_answered_before_a_large_one_behind_it_is_opened) 
   Bytes pong(kSmall);
   SK_EXPECT_OK(small->read(pong, kPatience));
   EXPECT_TRUE(answering->arrives(2 * kLarge));
-  small->close(), large->close();
+  (void)small->close();
+  (void)large->close();
 }
 
 }  // namespace

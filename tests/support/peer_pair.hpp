@@ -1,6 +1,8 @@
 // PeerPair: two peers, each with a key of its own that the other knows, joined over one kind of endpoint.
 #pragma once
 
+#include "outcome.hpp"
+
 #include <streamkit/io/context.hpp>
 #include <streamkit/streamkit.hpp>
 
@@ -23,9 +25,6 @@ using namespace std::chrono_literals;
 
 /// No test waits longer than this for anything.
 inline constexpr auto kPatience = 60s;
-
-#define SK_ASSERT_OK(result) ASSERT_TRUE(result) << (result).error().message()
-#define SK_EXPECT_OK(result) EXPECT_TRUE(result) << (result).error().message()
 
 /// A folder of its own that goes away with it.
 class TemporaryFolder {

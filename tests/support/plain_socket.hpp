@@ -2,6 +2,8 @@
 // us.
 #pragma once
 
+#include "free_port.hpp"
+
 #include <arpa/inet.h>
 #include <atomic>
 #include <cstdint>
@@ -148,14 +150,6 @@ class PlainServer {
   std::thread thread_;
   std::vector<std::thread> threads_;
 };
-
-/// A port that nobody listens on (for now).
-inline std::uint16_t free_port() {
-  PlainSocket socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in at = PlainSocket::loopback(0);
-  ::bind(socket.fd(), reinterpret_cast<sockaddr*>(&at), sizeof at);
-  return socket.local_port();
-}
 
 struct HttpAnswer {
   int status = 0;  ///< 0: none

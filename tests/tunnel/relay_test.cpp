@@ -73,7 +73,7 @@ TEST_F(RelayTest, answers_404_for_names_that_nobody_holds_and_for_the_domain_its
 
 TEST_F(RelayTest, answers_502_while_the_target_is_down_and_the_next_request_works) {
   start_relay();
-  const std::uint16_t port = streamkit::testing::free_port();
+  const std::uint16_t port = free_port();
   Diary diary;
   auto options = tunnel_options(ann_, Kind::http, port);
   options.name = "shop";
@@ -231,6 +231,7 @@ TEST_F(RelayTest, is_not_trusted_under_another_key_than_the_pinned_one) {
 }
 
 TEST_F(RelayTest, is_remembered_at_first_sight_and_refused_when_its_key_changed) {
+  keep_ports();
   start_relay();
   const Scratch folder;
   Diary diary;
@@ -251,7 +252,6 @@ TEST_F(RelayTest, is_remembered_at_first_sight_and_refused_when_its_key_changed)
     ASSERT_TRUE(online) << online.error().message();
     EXPECT_FALSE(online->first_contact);
   }
-  options_.listen = {relay_->endpoints().front()};
   relay_.reset();
   options_.identity = bob_;
   start_relay();
@@ -261,6 +261,7 @@ TEST_F(RelayTest, is_remembered_at_first_sight_and_refused_when_its_key_changed)
 }
 
 TEST_F(RelayTest, has_its_tunnels_back_after_a_restart) {
+  keep_ports();
   start_relay();
   Origin origin("still here");
   Diary diary;
@@ -268,8 +269,6 @@ TEST_F(RelayTest, has_its_tunnels_back_after_a_restart) {
   options.name = "shop";
   const Tunnel tunnel = start_tunnel(options, diary);
   EXPECT_EQ(visit("shop").status, 200);
-  options_.listen = {relay_->endpoints().front()};
-  options_.http = relay_->http_address();
   relay_.reset();
   EXPECT_TRUE(diary.wait_for("reconnecting"));
   start_relay();
@@ -278,18 +277,34 @@ TEST_F(RelayTest, has_its_tunnels_back_after_a_restart) {
 }
 
 TEST_F(RelayTest, that_stops_in_order_has_its_tunnels_back_too) {
+  keep_ports();
   start_relay();
   Diary diary;
   auto options = tunnel_options(ann_, Kind::tcp, 1);
   const Tunnel tunnel = start_tunnel(options, diary);
   const std::uint16_t port = relay_->tunnels().front().port;
-  options_.listen = {relay_->endpoints().front()};
   relay_->stop();
   relay_.reset();
   start_relay();
   ASSERT_TRUE(diary.wait_for("again", 5s)) << diary.all();
   EXPECT_EQ(relay_->tunnels().front().port, port)
       << "a port that the relay chose is asked for again";
+}
+
+TEST_F(RelayTest, whose_port_was_taken_meanwhile_gives_another) {
+  keep_ports();
+  start_relay();
+  Diary diary;
+  auto options = tunnel_options(ann_, Kind::tcp, 1);
+  const Tunnel tunnel = start_tunnel(options, diary);
+  const std::uint16_t port = relay_->tunnels().front().port;
+  relay_.reset();
+  const PlainServer other([](PlainSocket) {}, port);
+  ASSERT_EQ(other.port(), port);
+  options_.max_port = 65535;
+  start_relay();
+  ASSERT_TRUE(diary.wait_for("again", 5s)) << diary.all();
+  EXPECT_NE(relay_->tunnels().front().port, port);
 }
 
 // What a client that is not our Tunnel may send.
@@ -390,7 +405,7 @@ TEST_F(RelayTest, ends_a_tcp_visit_when_the_target_is_down) {
   start_relay();
   Diary diary;
   const Tunnel tunnel =
-      start_tunnel(tunnel_options(ann_, Kind::tcp, streamkit::testing::free_port()), diary);
+      start_tunnel(tunnel_options(ann_, Kind::tcp, free_port()), diary);
   PlainSocket visitor = PlainSocket::connect(relay_->tunnels().front().port);
   EXPECT_EQ(visitor.receive_all(), "");
   EXPECT_TRUE(diary.wait_for("Connection refused"));
@@ -398,7 +413,7 @@ TEST_F(RelayTest, ends_a_tcp_visit_when_the_target_is_down) {
 
 TEST_F(RelayTest, gives_the_tcp_port_asked_for_or_none) {
   start_relay();
-  const std::uint16_t port = streamkit::testing::free_port();
+  const std::uint16_t port = free_port();
   Diary diary;
   auto options = tunnel_options(ann_, Kind::tcp, 1);
   options.port = port;
@@ -412,7 +427,7 @@ TEST_F(RelayTest, gives_the_tcp_port_asked_for_or_none) {
 }
 
 TEST_F(RelayTest, keeps_tcp_ports_within_the_range) {
-  options_.min_port = options_.max_port = streamkit::testing::free_port();
+  options_.min_port = options_.max_port = free_port();
   start_relay();
   Diary diary;
   auto options = tunnel_options(ann_, Kind::tcp, 1);

@@ -21,6 +21,7 @@ namespace streamkit::tunnel::testing {
 
 using namespace std::chrono_literals;
 using streamkit::testing::http_get;
+using streamkit::testing::free_port;
 using streamkit::testing::HttpAnswer;
 using streamkit::testing::Origin;
 using streamkit::testing::PlainServer;
@@ -113,6 +114,13 @@ class RelayWorld : public ::testing::Test {
     options_.http = "127.0.0.1:0";
     options_.identity = relay_key_;
     options_.authorized_keys = {ann_.public_key(), bob_.public_key()};
+  }
+
+  /// The relay is stopped and started anew in this test.
+  void keep_ports() {
+    options_.listen = {Endpoint("tcp://127.0.0.1:" + std::to_string(free_port()))};
+    options_.http = "127.0.0.1:" + std::to_string(free_port());
+    options_.min_port = options_.max_port = free_port();
   }
 
   void start_relay() {

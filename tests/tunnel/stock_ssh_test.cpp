@@ -102,7 +102,7 @@ TEST_F(StockSshTest, gets_a_tcp_port_and_keeps_half_close) {
 
 TEST_F(StockSshTest, gets_the_tcp_port_it_asks_for) {
   Origin origin("tcp");
-  const std::uint16_t port = streamkit::testing::free_port();
+  const std::uint16_t port = free_port();
   Process ssh_process(ssh({"-N", "-R", std::to_string(port) + ":" + to(origin.port())}));
   ASSERT_TRUE(relay_diary_.wait_for("claimed tcp://localhost:" + std::to_string(port)))
       << ssh_process.errors();
@@ -110,7 +110,7 @@ TEST_F(StockSshTest, gets_the_tcp_port_it_asks_for) {
 }
 
 TEST_F(StockSshTest, leads_to_502_while_nothing_listens_on_its_side) {
-  Process ssh_process(ssh({"-N", "-R", "web:80:" + to(streamkit::testing::free_port())}));
+  Process ssh_process(ssh({"-N", "-R", "web:80:" + to(free_port())}));
   ASSERT_TRUE(relay_diary_.wait_for("claimed")) << ssh_process.errors();
   EXPECT_EQ(visit("web").status, 502);
 }

@@ -36,8 +36,9 @@ struct TunnelOptions {
   Kind kind = Kind::http;
   TunnelTarget target;
   std::string name;  ///< http: asked for; empty: the one that belongs to our key
-  std::uint16_t port =
-      0;  ///< tcp: asked for; 0: the relay chooses, and is asked for the same again later
+  /// tcp: asked for. 0: the relay chooses, and is asked for the same again later, or for another when
+  /// somebody else has that one by then.
+  std::uint16_t port = 0;
   /// http: what the target sees as Host. "localhost": localhost:PORT, for loopback targets; "keep":
   /// what the visitor sent; anything else: that. Empty: "localhost" for loopback targets, else
   /// "keep".
