@@ -17,16 +17,30 @@ Error over(std::string_view limit, std::size_t value, std::string_view what) {
                std::string(limit) + " (" + std::to_string(value) + ") " + std::string(what));
 }
 
+// A bucket of tokens for each source. A full one says no more than none does.
+double burst_of(const PeerLimits& limits) {
+  return static_cast<double>(std::max(limits.kex_burst_per_source, limits.kex_rate_per_source));
+}
+double tokens_at(double tokens, TimePoint at, const PeerLimits& limits, TimePoint now) {
+  const double seconds = std::chrono::duration<double>(now - at).count();
+  return std::min(burst_of(limits),
+                  tokens + static_cast<double>(limits.kex_rate_per_source) * seconds);
+}
+
 }  // namespace
 
 Result<void> Admission::check(const std::string& source, const PeerLimits& limits, TimePoint now) {
   if (half_open_.size() >= limits.max_half_open)
     return over("max_half_open", limits.max_half_open, "connections are not authenticated yet");
   const auto from_there = std::count_if(half_open_.begin(), half_open_.end(),
-                                        [&](const auto& h) { return h.second == source; });
+                                        [&](const auto& h) { return h.second.source == source; });
   if (!source.empty() && static_cast<std::size_t>(from_there) >= limits.max_half_open_per_source)
     return over("max_half_open_per_source", limits.max_half_open_per_source,
                 "connections from there are not authenticated yet");
+  if (is_crowded(limits) && is_slow(source, now))
+    return over(
+        "early_drop_start", limits.early_drop_start,
+        "connections or more are not authenticated yet, and one from there ran out of time lately");
   if (is_dropped(limits))
     return over("early_drop_start", limits.early_drop_start,
                 "connections or more are not authenticated yet, and chance was against this one");
@@ -40,7 +54,7 @@ Result<void> Admission::check(const std::string& source, const PeerLimits& limit
 // through with some luck: at a full door nobody would. The shape is that of sshd's MaxStartups.
 bool Admission::is_dropped(const PeerLimits& limits) {
   const std::size_t start = limits.early_drop_start, full = limits.max_half_open;
-  if (half_open_.size() < start || start >= full) return false;
+  if (!is_crowded(limits) || start >= full) return false;
   const double at_start = std::min(limits.early_drop_percent, 100u) / 100.0;
   const double part =
       static_cast<double>(half_open_.size() - start) / static_cast<double>(full - start);
@@ -49,38 +63,69 @@ bool Admission::is_dropped(const PeerLimits& limits) {
   return wire::load_u32(drawn.data()) < (at_start + (1 - at_start) * part) * 0x1p32;
 }
 
-// A bucket of tokens for each source. A full one says no more than none does.
+bool Admission::is_slow(const std::string& source, TimePoint now) const {
+  const auto it = sources_.find(source);
+  return it != sources_.end() && now < it->second.slow_until;
+}
+
 bool Admission::may_exchange(const std::string& source, const PeerLimits& limits, TimePoint now) {
-  const double rate = static_cast<double>(limits.kex_rate_per_source);
-  const double burst =
-      static_cast<double>(std::max(limits.kex_burst_per_source, limits.kex_rate_per_source));
-  if (rate == 0) return true;
-  const auto tokens_of = [&](const Bucket& bucket) {
-    return std::min(burst,
-                    bucket.tokens + rate * std::chrono::duration<double>(now - bucket.at).count());
-  };
-  auto it = buckets_.find(source);
-  if (it == buckets_.end()) {
-    if (buckets_.size() >= kMaxSources)
-      std::erase_if(buckets_, [&](const auto& entry) { return tokens_of(entry.second) >= burst; });
-    const bool has_room = buckets_.size() < kMaxSources;
-    it = buckets_.try_emplace(has_room ? source : std::string(kEverybodyElse), Bucket{burst, now})
-             .first;
-  }
-  Bucket& bucket = it->second;
-  bucket = {tokens_of(bucket), now};
-  if (bucket.tokens < 1) return false;
-  bucket.tokens -= 1;
+  if (limits.kex_rate_per_source == 0) return true;
+  Source* known = remember(source, limits, now);
+  if (known == nullptr)
+    known = &sources_.try_emplace(std::string(kEverybodyElse), Source{burst_of(limits), now})
+                 .first->second;
+  known->tokens = tokens_at(known->tokens, known->at, limits, now);
+  known->at = now;
+  if (known->tokens < 1) return false;
+  known->tokens -= 1;
   return true;
 }
 
-void Admission::begin(std::uint64_t link, std::string source) {
-  half_open_[link] = std::move(source);
+// Null: there is no room.
+Admission::Source* Admission::remember(const std::string& source, const PeerLimits& limits,
+                                       TimePoint now) {
+  const auto it = sources_.find(source);
+  if (it != sources_.end()) return &it->second;
+  for (const bool slow_too : {false, true})
+    if (sources_.size() >= kMaxSources)
+      std::erase_if(sources_, [&](const auto& entry) {
+        const Source& s = entry.second;
+        return (slow_too || s.slow_until <= now) &&
+               tokens_at(s.tokens, s.at, limits, now) >= burst_of(limits);
+      });
+  if (sources_.size() >= kMaxSources) return nullptr;
+  return &sources_.try_emplace(source, Source{burst_of(limits), now}).first->second;
+}
+
+void Admission::begin(std::uint64_t link, std::string source, TimePoint now) {
+  half_open_[link] = {std::move(source), now};
+}
+
+std::vector<std::uint64_t> Admission::overdue(const PeerLimits& limits, TimePoint now) const {
+  std::vector<std::uint64_t> links;
+  if (!is_crowded(limits)) return links;
+  for (const auto& [link, h] : half_open_)
+    if (now >= after(h.since, limits.handshake_timeout_crowded)) links.push_back(link);
+  return links;
+}
+
+void Admission::authenticated(std::uint64_t link) {
+  const auto it = half_open_.find(link);
+  if (it == half_open_.end()) return;
+  const auto known = sources_.find(it->second.source);
+  if (known != sources_.end()) known->second.slow_until = {};
+  half_open_.erase(it);
+}
+
+void Admission::was_slow(const std::string& source, const PeerLimits& limits, TimePoint now) {
+  if (source.empty()) return;
+  if (Source* known = remember(source, limits, now))
+    known->slow_until = after(now, limits.slow_source_memory);
 }
 
 std::string Admission::source_of(std::uint64_t link) const {
   const auto it = half_open_.find(link);
-  return it == half_open_.end() ? std::string() : it->second;
+  return it == half_open_.end() ? std::string() : it->second.source;
 }
 
 // ---------------------------------------------------------------- notices

@@ -46,6 +46,7 @@ struct Peer::Impl final : BastionOwner, DialerOwner, std::enable_shared_from_thi
   Dialer* dialer_of(const Connection& connection);
   void connection_up(Connection& connection) override;
   void connection_down(Connection& connection, const Error& error) override;
+  void make_room();
   void turned_away(const std::string& address, const std::string& source, const Error& why);
   void tell_turned_away(const std::string& address, const Error& why);
   void tell_counted();

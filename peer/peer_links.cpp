@@ -91,6 +91,7 @@ void Peer::Impl::came_in(const std::string& endpoint, std::unique_ptr<io::Stream
   const io::Address remote = stream->remote_address();
   const std::string source = remote.kind == io::Address::Kind::tcp ? io::source_of(remote.host) : std::string();
   const PeerLimits& limits = options.limits;
+  make_room();
   const Result<void> room = connections.size() < limits.max_links
                                 ? admission.check(source, limits, io::now())
                                 : Error(Errc::limit, "max_links (" + std::to_string(limits.max_links) + ") reached");
@@ -104,8 +105,19 @@ void Peer::Impl::came_in(const std::string& endpoint, std::unique_ptr<io::Stream
   if (!link) return log("warning", "cannot serve " + remote.text() + ": " + link.error().message());
   const std::uint64_t id = connection->settings().id;
   connections[id] = connection;
-  admission.begin(id, source);
+  admission.begin(id, source, io::now());
   connection->start(std::move(*link));
+}
+
+// Keys are exchanged in a few round trips by whoever wants to come in; a login may take a human's time.
+void Peer::Impl::make_room() {
+  for (const std::uint64_t id : admission.overdue(options.limits, io::now())) {
+    const auto it = connections.find(id);
+    if (it == connections.end()) continue;
+    const std::shared_ptr<Connection> connection = it->second;
+    if (connection->ssh() != nullptr && connection->ssh()->exchanges > 0) continue;
+    connection->fail(Error(Errc::timeout, "no keys were exchanged in handshake_timeout_crowded, and others came"));
+  }
 }
 
 void Peer::Impl::turned_away(const std::string& address, const std::string& source, const Error& why) {
@@ -296,7 +308,7 @@ Dialer* Peer::Impl::dialer_of(const Connection& connection) {
 }
 
 void Peer::Impl::connection_up(Connection& connection) {
-  admission.end(connection.settings().id);
+  admission.authenticated(connection.settings().id);
   const PeerInfo info = connection.info();
   names.emplace(info.name, connection.settings().id);
   if (info.native && options.trust.same_name_same_key == Trust::SameKey::replace) {
@@ -354,6 +366,7 @@ void Peer::Impl::connection_down(Connection& connection, const Error& error) {
                        " bytes in, " + std::to_string(ssh->bytes_out) + " bytes out");
     if (events.disconnected) events.disconnected(connection.info(), why);
   } else if (was_half_open) {
+    if (why.is(Errc::timeout)) admission.was_slow(source, options.limits, io::now());
     turned_away(connection.settings().address, source, why);
   }
   if (Dialer* dialer = dialer_of(connection)) dialer->link_down(why);

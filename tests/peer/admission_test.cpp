@@ -26,7 +26,7 @@ double refused_part(const PeerLimits& limits, std::uint64_t half_open) {
   constexpr int kNewcomers = 10'000;
   FixedRandom random;
   Admission door(random);
-  for (std::uint64_t i = 0; i < half_open; ++i) door.begin(i, {});
+  for (std::uint64_t i = 0; i < half_open; ++i) door.begin(i, {}, kStart);
   int refused = 0;
   for (int i = 0; i < kNewcomers; ++i) refused += door.check("192.0.2.1", limits, kStart) ? 0 : 1;
   return refused / double(kNewcomers);
@@ -56,7 +56,7 @@ TEST(Admission, c18_without_randomness_the_door_counts_as_full) {
   limits.early_drop_start = 1;
   Admission door(broken);
   EXPECT_TRUE(door.check("192.0.2.1", limits, kStart));
-  door.begin(1, "192.0.2.1");
+  door.begin(1, "192.0.2.1", kStart);
   EXPECT_FALSE(door.check("192.0.2.1", limits, kStart));
   EXPECT_TRUE(door.end(1));
   EXPECT_FALSE(door.end(1));
@@ -92,7 +92,7 @@ TEST(Admission, c18_whoever_is_refused_otherwise_has_begun_no_key_exchange) {
   limits.kex_rate_per_source = limits.kex_burst_per_source = 1;
   FixedRandom random;
   Admission door(random);
-  door.begin(1, "192.0.2.1");
+  door.begin(1, "192.0.2.1", kStart);
   EXPECT_FALSE(door.check("192.0.2.2", limits, kStart));
   door.end(1);
   EXPECT_TRUE(door.check("192.0.2.2", limits, kStart));
@@ -113,6 +113,78 @@ TEST(Admission, c18_what_is_remembered_of_sources_is_bounded) {
       << "those beyond share one rate";
   EXPECT_TRUE(door.check("2001:db8:1::1", limits, kStart + 1s)) << "the quiet ones are forgotten";
   EXPECT_LE(door.sources(), 2u);
+}
+
+TEST(Admission, c18_slow_sources_come_in_only_while_there_is_no_crowd) {
+  PeerLimits limits = wide();
+  limits.early_drop_start = 2;
+  limits.slow_source_memory = 10min;
+  FixedRandom random;
+  Admission door(random);
+  const auto may = [&](const std::string& source, TimePoint now) {
+    return bool(door.check(source, limits, now));
+  };
+  door.was_slow("192.0.2.1", limits, kStart);
+  door.begin(1, "192.0.2.9", kStart);
+  EXPECT_TRUE(may("192.0.2.1", kStart)) << "there is room for everybody";
+  door.begin(2, "192.0.2.9", kStart);
+  limits.early_drop_percent = 0;
+  EXPECT_TRUE(may("192.0.2.2", kStart));
+  const Result<void> refused = door.check("192.0.2.1", limits, kStart + 10min - 1ns);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message().find("early_drop_start (2)"), std::string::npos);
+  EXPECT_NE(refused.error().message().find("ran out of time"), std::string::npos);
+  EXPECT_TRUE(may("192.0.2.1", kStart + 10min));
+  door.was_slow("192.0.2.1", limits, kStart);
+  door.begin(3, "192.0.2.1", kStart);  // it had come in before
+  door.authenticated(3);
+  EXPECT_EQ(door.half_open(), 2u);
+  EXPECT_TRUE(may("192.0.2.1", kStart)) << "somebody authenticated from there";
+  door.was_slow("", limits, kStart);
+  EXPECT_TRUE(may("", kStart)) << "a unix socket has no source";
+  limits.slow_source_memory = 0s;
+  door.was_slow("192.0.2.1", limits, kStart);
+  EXPECT_TRUE(may("192.0.2.1", kStart));
+}
+
+TEST(Admission, c18_in_a_crowd_those_who_have_stood_there_for_long_are_overdue) {
+  PeerLimits limits = wide();
+  limits.early_drop_start = 3;
+  limits.handshake_timeout_crowded = 3s;
+  FixedRandom random;
+  Admission door(random);
+  door.begin(1, "192.0.2.1", kStart);
+  door.begin(2, "", kStart + 1s);
+  EXPECT_TRUE(door.overdue(limits, kStart + 1h).empty()) << "there is no crowd";
+  door.begin(3, "192.0.2.1", kStart + 2s);
+  EXPECT_TRUE(door.overdue(limits, kStart + 3s - 1ns).empty());
+  EXPECT_EQ(door.overdue(limits, kStart + 3s), std::vector<std::uint64_t>{1});
+  EXPECT_EQ(door.overdue(limits, kStart + 4s), (std::vector<std::uint64_t>{1, 2}));
+  limits.handshake_timeout_crowded = Duration::max();
+  EXPECT_TRUE(door.overdue(limits, kStart + 1h).empty());
+}
+
+TEST(Admission, c18_slow_sources_are_forgotten_only_when_there_is_no_other_room) {
+  PeerLimits limits = wide();
+  limits.early_drop_start = 0;
+  limits.early_drop_percent = 0;
+  limits.kex_rate_per_source = 10;
+  FixedRandom random;
+  Admission door(random);
+  constexpr std::size_t kSlow = Admission::kMaxSources / 2;
+  const auto source = [](std::size_t i) { return "2001:db8::" + std::to_string(i); };
+  for (std::size_t i = 0; i < kSlow; ++i) door.was_slow(source(i), limits, kStart);
+  for (std::size_t i = kSlow; i < Admission::kMaxSources; ++i)
+    ASSERT_TRUE(door.check(source(i), limits, kStart));
+  EXPECT_EQ(door.sources(), Admission::kMaxSources);
+  EXPECT_TRUE(door.check("192.0.2.1", limits, kStart + 1s)) << "the quiet ones go";
+  EXPECT_EQ(door.sources(), kSlow + 1);
+  EXPECT_FALSE(door.check(source(0), limits, kStart + 1s));
+  for (std::size_t i = 0; door.sources() < Admission::kMaxSources; ++i)
+    door.was_slow(source(kSlow + i), limits, kStart + 1s);
+  EXPECT_TRUE(door.check("192.0.2.2", limits, kStart + 1s)) << "and then the slow ones";
+  EXPECT_EQ(door.sources(), 2u);
+  EXPECT_TRUE(door.check(source(0), limits, kStart + 1s));
 }
 
 TEST(RefusalNotices, the_first_are_told_one_by_one_and_a_flood_is_counted) {

@@ -109,6 +109,11 @@ struct PeerLimits {
   /// to all at max_half_open. From max_half_open up: never.
   std::size_t early_drop_start = 50;
   unsigned early_drop_percent = 30;
+  /// From early_drop_start on, whoever has not exchanged keys after so long makes room when somebody comes.
+  Duration handshake_timeout_crowded = std::chrono::seconds(3);
+  /// So long after a handshake from there ran out of time, an address (of IPv6: a network of 64 bits) is let in only
+  /// below early_drop_start, unless somebody authenticates from there meanwhile. 0: always.
+  Duration slow_source_memory = std::chrono::minutes(10);
   /// Key exchanges that strangers at one address may begin, each with a connection of its own: a second; at once
   /// after quiet times. 0 a second: any number.
   std::size_t kex_rate_per_source = 10;
