@@ -57,8 +57,8 @@ bool Context::is_any_current() noexcept {
 void Context::pass_by() {
   if (!is_any_current()) impl_->loop->pass_by();
 }
-void Context::set_busy_poll(Duration duration) noexcept {
-  impl_->loop->set_busy_poll(duration);
+void Context::set_busy_poll(std::optional<Duration> duration) noexcept {
+  impl_->loop->busy_poll().choose(duration);
 }
 
 // --- Lock ---

@@ -103,6 +103,10 @@ class DescriptorStream final : public Stream {
   Address remote_address() const override { return remote_; }
 
  private:
+  static std::size_t moved(const Side& side, ssize_t n) noexcept {
+    side.watched->loop()->busy_poll().moved(static_cast<std::size_t>(n));
+    return static_cast<std::size_t>(n);
+  }
   bool is_one() const noexcept { return in_.watched == out_.watched; }
   void end(bool reset);
   static void end(Side side);
@@ -124,7 +128,7 @@ Result<std::size_t> DescriptorStream::read_some(MutableByteView out) {
   if (out.empty()) return std::size_t{0};
   for (;;) {
     const ssize_t n = ::read(in_.watched->number(), out.data(), out.size());
-    if (n > 0) return static_cast<std::size_t>(n);
+    if (n > 0) return moved(in_, n);
     if (n == 0) return Errc::eof;
     if (errno != EINTR) return transfer_error(errno);
   }
@@ -144,7 +148,7 @@ Result<std::size_t> DescriptorStream::write_some(std::span<const ByteView> piece
     const int fd = out_.watched->number();
     const ssize_t n = out_.socket ? write_to_socket(fd, vectors.data(), count)
                                   : write_to_pipe(fd, vectors.data(), count);
-    if (n >= 0) return static_cast<std::size_t>(n);
+    if (n >= 0) return moved(out_, n);
     if (errno != EINTR) return transfer_error(errno);
   }
 }

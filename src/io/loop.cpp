@@ -3,10 +3,17 @@
 
 #include "descriptor.hpp"
 
+#include <sched.h>
+
 namespace streamkit::io {
 namespace {
 
 thread_local Context* current_context = nullptr;  // the Context this thread is on
+
+bool looks_by_itself() {
+  static const bool answer = has_processors_to_spare();
+  return answer;
+}
 
 }  // namespace
 
@@ -14,7 +21,7 @@ Context* Loop::current() noexcept {
   return current_context;
 }
 
-Loop::Loop(Context& owner) : owner_(owner) {}
+Loop::Loop(Context& owner) : owner_(owner), busy_poll_(looks_by_itself()) {}
 
 bool Loop::is_current() const noexcept {
   return current_context == &owner_;
@@ -148,15 +155,24 @@ std::span<const epoll_event> Loop::sleep(TimePoint until) {
   until = std::min(until, timers_.next());
   if (!is_idle() || stopping_.load()) until = kAtOnce;
   std::span<const epoll_event> events;
-  const Duration busy = busy_poll_.load(std::memory_order_relaxed);
-  if (busy > Duration::zero() && until != kAtOnce) {
-    const TimePoint end = std::min(until, after(now(), busy));
-    do {
-      events = reactor_.wait(kAtOnce);
-    } while (events.empty() && now() < end);
-  }
+  if (until != kAtOnce) events = look(until);
   if (events.empty()) events = reactor_.wait(until);
   sleeping_.store(false);
+  return events;
+}
+
+std::span<const epoll_event> Loop::look(TimePoint until) {
+  const Duration longest = busy_poll_.next();
+  if (longest <= Duration::zero()) return {};
+  const TimePoint end = std::min(until, after(now(), longest));
+  std::span<const epoll_event> events;
+  TimePoint seen{};
+  do {
+    events = reactor_.wait(kAtOnce);
+    if (events.empty()) ::sched_yield();  // the other side may need this processor
+    seen = now();
+  } while (events.empty() && seen < end);
+  busy_poll_.looked(!events.empty(), seen - end);
   return events;
 }
 

@@ -11,6 +11,7 @@
 // decides how long it runs. The reactor says "ready", the reading is the streams'.
 #pragma once
 
+#include "busy_poll.hpp"
 #include "reactor.hpp"
 #include "resolver.hpp"
 #include "timers.hpp"
@@ -99,7 +100,7 @@ class Loop : public std::enable_shared_from_this<Loop> {
   }
   /// A signal that somebody waits for was set by the calling thread.
   void tell(Signal& signal) noexcept;
-  void set_busy_poll(Duration duration) noexcept { busy_poll_.store(duration); }
+  BusyPoll& busy_poll() noexcept { return busy_poll_; }
 
   /// On the Context. `waiting` must be dismissed before it is destroyed.
   void enlist(Waiting& waiting) noexcept;
@@ -135,6 +136,7 @@ class Loop : public std::enable_shared_from_this<Loop> {
   // ---- driving: loop.cpp
   void turn(TimePoint until);
   std::span<const epoll_event> sleep(TimePoint until);
+  std::span<const epoll_event> look(TimePoint until);
   bool is_idle();
   bool is_called();
   void dispatch(const epoll_event& event);
@@ -192,7 +194,7 @@ class Loop : public std::enable_shared_from_this<Loop> {
   bool own_thread_wanted_ = false;            // guarded by drive_mutex_
   bool sleeps_deeply_ = false;                // guarded by drive_mutex_
   std::atomic<bool> yield_wanted_{false};     // a caller had to wait beside the own thread
-  std::atomic<Duration> busy_poll_{Duration::zero()};
+  BusyPoll busy_poll_;
 
   std::atomic<bool> stopping_{false};
   std::atomic<bool> ends_by_itself_{false};

@@ -15,6 +15,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 namespace streamkit::io {
 
@@ -55,9 +56,12 @@ class Context {
   /// For threads that call in often and seldom wait: does what is due, without waiting, when nobody
   /// has driven the loop for a moment (200 us), so that the Context's own thread can stay asleep.
   void pass_by();
-  /// How long whoever drives looks for events again and again before it sleeps until the next one.
-  /// Sleeping and being woken cost some 25 us each; not sleeping costs a processor. Default: 0, off.
-  void set_busy_poll(Duration duration) noexcept;
+  /// How long whoever drives looks for events again and again before it sleeps until the next one, and
+  /// lets others have the processor in between. Sleeping and being woken cost some 25 us each; not
+  /// sleeping costs a processor. 0: not at all. Default (nothing): by itself, up to 100 us after turns
+  /// that moved at most 4 KiB, while what is waited for mostly comes within that time; not where the
+  /// process has one processor only, or a quota (cgroup v2). Any thread.
+  void set_busy_poll(std::optional<Duration> duration) noexcept;
 
   /// Holds the loop still and puts the calling thread on it. Nesting on the same Context is free.
   /// Never take one while on another Context (post instead): two threads doing so could wait for
