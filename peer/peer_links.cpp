@@ -297,6 +297,16 @@ ssh::Config Peer::Impl::ssh_config(const std::string& endpoint, bool outgoing) {
   return config;
 }
 
+// What would end every link is said before there is one.
+Result<void> Peer::Impl::check_ssh() {
+  for (const ssh::Role role : {ssh::Role::client, ssh::Role::server}) {
+    ssh::Config config = ssh_config("tcp://localhost:1", role == ssh::Role::client);
+    config.random = &crypto::system_random();
+    if (const auto transport = ssh::Transport::make(role, std::move(config), io::now()); !transport) return transport.error();
+  }
+  return {};
+}
+
 Dialer* Peer::Impl::dialer_of(const Connection& connection) {
   for (const auto& dialer : dialers)
     if (dialer->connection().get() == &connection) return dialer.get();

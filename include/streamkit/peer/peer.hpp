@@ -44,7 +44,7 @@ inline constexpr std::size_t kMaxForwardBind = 1024;
 /// to be destroyed on its Context.
 class Peer {
  public:
-  /// A bad option (an unreadable identity, say) is the error.
+  /// A bad option (an unreadable identity, an unknown algorithm, say) is the error.
   static Result<Peer> make(PeerOptions options = {});
   Peer(Peer&&) noexcept;
   Peer& operator=(Peer&&) noexcept;
