@@ -25,8 +25,8 @@ bool has_quota(const std::string& group) {
 }  // namespace
 
 bool has_processors_to_spare() {
-  cpu_set_t usable;
-  if (::sched_getaffinity(0, sizeof usable, &usable) != 0 || CPU_COUNT(&usable) < 2) return false;
+  cpu_set_t usable;  // too small, and the call fails, where there are more than it can tell
+  if (::sched_getaffinity(0, sizeof usable, &usable) == 0 && CPU_COUNT(&usable) < 2) return false;
   for (std::string group = own_group();; group.resize(group.rfind('/'))) {
     if (has_quota(group)) return false;
     if (group.empty()) return true;
