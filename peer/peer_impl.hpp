@@ -43,7 +43,7 @@ struct Peer::Impl final : BastionOwner, DialerOwner, std::enable_shared_from_thi
   void dialer_gave_up(Dialer& dialer, const Error& error) override;
   Connection::Settings settings_for(const std::string& endpoint, const std::string& address, bool outgoing);
   ssh::Config ssh_config(const std::string& endpoint, bool outgoing);
-  Result<void> check_ssh();
+  Result<void> check_server(const std::string& endpoint);
   Dialer* dialer_of(const Connection& connection);
   void connection_up(Connection& connection) override;
   void connection_down(Connection& connection, const Error& error) override;

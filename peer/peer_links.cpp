@@ -61,6 +61,7 @@ Result<Endpoint> Peer::Impl::bind(const Endpoint& endpoint) {
     bound.push_back({endpoint, nullptr, true});
     return endpoint;
   }
+  if (Result<void> r = check_server(endpoint.text()); !r) return r.error();
   auto text = std::make_shared<std::string>(endpoint.text());
   Result<std::unique_ptr<io::Listener>> listener =
       io::Listener::listen(*context, address_of(endpoint), [weak, text](std::unique_ptr<io::Stream> stream) {
@@ -298,13 +299,11 @@ ssh::Config Peer::Impl::ssh_config(const std::string& endpoint, bool outgoing) {
 }
 
 // What would end every link is said before there is one.
-Result<void> Peer::Impl::check_ssh() {
-  for (const ssh::Role role : {ssh::Role::client, ssh::Role::server}) {
-    ssh::Config config = ssh_config("tcp://localhost:1", role == ssh::Role::client);
-    config.random = &crypto::system_random();
-    if (const auto transport = ssh::Transport::make(role, std::move(config), io::now()); !transport) return transport.error();
-  }
-  return {};
+Result<void> Peer::Impl::check_server(const std::string& endpoint) {
+  ssh::Config config = ssh_config(endpoint, false);
+  config.random = &crypto::system_random();
+  const auto transport = ssh::Transport::make(ssh::Role::server, std::move(config), io::now());
+  return transport ? Result<void>() : transport.error();
 }
 
 Dialer* Peer::Impl::dialer_of(const Connection& connection) {

@@ -44,7 +44,7 @@ inline constexpr std::size_t kMaxForwardBind = 1024;
 /// to be destroyed on its Context.
 class Peer {
  public:
-  /// A bad option (an unreadable identity, an unknown algorithm, say) is the error.
+  /// A bad option (an unreadable identity, say) is the error.
   static Result<Peer> make(PeerOptions options = {});
   Peer(Peer&&) noexcept;
   Peer& operator=(Peer&&) noexcept;
@@ -65,7 +65,7 @@ class Peer {
   Result<void> reload_trust();
 
   // ---- links
-  /// Listens; gives the endpoint with port 0 resolved.
+  /// Listens; gives the endpoint with port 0 resolved. Options that no server could work with are Errc::usage.
   Result<Endpoint> bind(const Endpoint& endpoint);
   Result<void> unbind(const Endpoint& endpoint);  ///< as bind() gave it; links stay
   /// Connects and stays connected: a lost link is dialed again in the background until disconnect().
