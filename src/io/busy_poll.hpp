@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstddef>
 #include <optional>
+#include <string>
 
 namespace streamkit::io {
 
@@ -65,8 +66,10 @@ class BusyPoll {
   unsigned hopes_ = 0, turns_ = 0, trial_ = kOften;
 };
 
-/// Whether this process may use several processors, as long as it likes (no quota of its cgroup or
-/// of those above).
+/// Whether the cgroup that is named in `groups_file` (as /proc/self/cgroup), or one above it, may
+/// use the processor for a part of the time only. cgroup v2, mounted at `root`.
+bool has_quota(const std::string& groups_file, const std::string& root);
+/// Whether this process may use several processors, for as long as it likes.
 bool has_processors_to_spare();
 
 }  // namespace streamkit::io

@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <unistd.h>
+
 namespace streamkit::io {
 namespace {
 
@@ -93,6 +97,31 @@ TEST(BusyPoll, without_processors_to_spare_it_looks_only_when_told_to) {
   EXPECT_EQ(poll.next(), 1ms);
   poll.choose(std::nullopt);
   EXPECT_EQ(turns_to_trial(poll), 1'000'000u);
+}
+
+TEST(BusyPoll, a_quota_of_the_own_group_or_of_one_above_counts) {
+  namespace fs = std::filesystem;
+  const fs::path root = fs::path(::testing::TempDir()) / ("cgroup-" + std::to_string(::getpid()));
+  fs::create_directories(root / "outer/inner");
+  const std::string groups = root / "groups";
+  const auto write = [](const fs::path& file, std::string_view text) {
+    std::ofstream(file) << text;
+  };
+  const auto has_one = [&] { return has_quota(groups, root); };
+  EXPECT_FALSE(has_one()) << "no groups at all";
+  write(groups, "1:cpu:/elsewhere\n0::/outer/inner\n");
+  EXPECT_FALSE(has_one());
+  for (const char* group : {"outer/inner", "outer", "."}) {
+    write(root / group / "cpu.max", "max 100000\n");
+    EXPECT_FALSE(has_one()) << group;
+    write(root / group / "cpu.max", "50000 100000\n");
+    EXPECT_TRUE(has_one()) << group;
+    write(root / group / "cpu.max", "max 100000\n");
+  }
+  write(root / "outer/cpu.max", "50000 100000\n");
+  write(groups, "0::/\n");
+  EXPECT_FALSE(has_one()) << "of another group";
+  fs::remove_all(root);
 }
 
 }  // namespace
