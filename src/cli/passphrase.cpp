@@ -52,6 +52,7 @@ class Silence {
     is_terminal_ = ::tcgetattr(terminal, &shown_) == 0;
     termios hidden = shown_;
     hidden.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+    hidden.c_lflag |= NOFLSH;  // Ctrl-C would drop what we have said about it, if we are fast
     if (is_terminal_) ::tcsetattr(terminal, TCSAFLUSH, &hidden);
   }
   ~Silence() {
